@@ -49,6 +49,8 @@ pub(super) enum Frame {
     Probe,
     /// Answer to a probe.
     Probed(NodeAnswer),
+    /// Opaque message about compiled code. Since version 5.
+    Code(Bytes),
 }
 
 impl Frame {
@@ -66,6 +68,7 @@ impl Frame {
             Self::Trust(bundle) => (kind::TRUST, Ok(bundle.to_vec())),
             Self::Probe => (kind::PROBE, Ok(Vec::new())),
             Self::Probed(answer) => (kind::PROBED, postcard::to_stdvec(answer)),
+            Self::Code(message) => (kind::CODE, Ok(message.to_vec())),
         };
         out.put_u8(body.0);
         out.extend_from_slice(
@@ -98,6 +101,7 @@ impl Frame {
             kind::TRUST => Self::Trust(frame),
             kind::PROBE => Self::Probe,
             kind::PROBED => Self::Probed(postcard::from_bytes(&frame)?),
+            kind::CODE => Self::Code(frame),
             kind => return Err(FrameError::Kind(kind)),
         })
     }
@@ -144,6 +148,7 @@ mod kind {
     pub(super) const TRUST: u8 = 8;
     pub(super) const PROBE: u8 = 9;
     pub(super) const PROBED: u8 = 10;
+    pub(super) const CODE: u8 = 11;
 }
 
 /// Bytes of a frame once the peer is known: room for a frame of reports plus one report of the greatest length.
@@ -168,6 +173,7 @@ mod tests {
             Frame::Goodbye,
             Frame::Replication(LinkFrame::Claim(vec![(herd_replication::LaneId(7), 9)])),
             Frame::Message(Bytes::from_static(b"\x00\xff")),
+            Frame::Code(Bytes::from_static(b"\x00\xff")),
             Frame::Trust(Bytes::from_static(b"-----BEGIN")),
             Frame::Probe,
             Frame::Probed(NodeAnswer::of_this_program("herd:logic@0.1.0")),

@@ -67,6 +67,7 @@ pub fn examples() -> Vec<(&'static str, Bytes)> {
         ("ping", Frame::Ping(1_614_209_129_000_000_000)),
         ("pong", Frame::Pong(1, u64::MAX)),
         ("message", Frame::Message(Bytes::from_static(b"\x00\x01"))),
+        ("code", Frame::Code(Bytes::from_static(b"\x00\x01"))),
         ("trust", Frame::Trust(Bytes::from_static(b"-----BEGIN CERTIFICATE-----\n"))),
         ("goodbye", Frame::Goodbye),
     ];

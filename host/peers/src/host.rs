@@ -29,6 +29,13 @@ pub trait PeersHost: Send + Sync + 'static {
     /// The message is malformed, and the text says why. The link is closed.
     fn receive_message(&self, from: &str, message: &[u8]) -> Result<(), String>;
 
+    /// Takes a message about compiled code from a peer. Must not wait.
+    ///
+    /// # Errors
+    ///
+    /// The message is malformed, and the text says why. The link is closed.
+    fn receive_code_message(&self, from: &str, message: &[u8]) -> Result<(), String>;
+
     /// Reports that a link came up. Must not wait.
     fn link_up(&self, peer: &str);
 

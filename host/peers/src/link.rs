@@ -42,6 +42,8 @@ pub(super) struct Link {
     pub(super) since_s: u64,
     /// Epoch of the peer: random at each of its starts.
     epoch: u64,
+    /// Version of the protocol that the link speaks.
+    pub(super) version: u16,
     direction: Direction,
 }
 
@@ -58,7 +60,7 @@ impl Link {
     /// Creates the link of an accepted handshake. It is up from now on.
     pub(super) fn new(
         peer: &str,
-        epoch: u64,
+        (epoch, version): (u64, u16),
         direction: Direction,
         queue_bytes_max: usize,
         ending: CancellationToken,
@@ -79,6 +81,7 @@ impl Link {
             began: Instant::now(),
             since_s: unix_now().as_secs(),
             epoch,
+            version,
             direction,
         }
     }

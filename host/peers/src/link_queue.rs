@@ -3,7 +3,7 @@
 //! Reports wait in the outbox of the link's port, which wakes the task through this queue. Messages have a short queue and are sent
 //! before reports. A message that finds it full is dropped; its sender repeats it.
 //!
-//! Knows nothing of frames and sockets. Bounds: number and bytes of messages.
+//! Knows nothing of sockets and of what is in a frame. Bounds: number and bytes of messages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use herd_replication::WakeLink;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Messages that wait for one peer, and what wakes the link's task.
+/// Messages that wait for one peer, each as its frame, and what wakes the link's task.
 ///
 /// Each `Notify` stores one wake-up, so a push just before the task starts to wait is not lost.
 #[derive(Default)]
@@ -42,14 +42,14 @@ impl WakeLink for WakeTask {
 }
 
 impl LinkQueue {
-    /// Queues a message. Never waits. Returns false if the queue is full; then the message was not queued.
-    pub(crate) fn push_message(&self, message: Bytes) -> bool {
+    /// Queues the frame of a message. Never waits. Returns false if the queue is full; then the message was not queued.
+    pub(crate) fn push_message(&self, frame: Bytes) -> bool {
         let mut messages = self.messages.lock();
         let bytes: usize = messages.iter().map(Bytes::len).sum();
         if messages.len() >= MESSAGES_MAX || bytes >= MESSAGES_BYTES_MAX {
             return false;
         }
-        messages.push_back(message);
+        messages.push_back(frame);
         drop(messages);
         self.messages_queued.notify_one();
         true
@@ -87,7 +87,7 @@ impl LinkQueue {
         self.probed.notified().await;
     }
 
-    /// Removes all messages and returns them in order.
+    /// Removes all messages and returns their frames in order.
     pub(crate) fn take_messages(&self) -> VecDeque<Bytes> {
         std::mem::take(&mut *self.messages.lock())
     }

@@ -277,6 +277,7 @@ async fn read_frames(parts: Parts<'_>, mut stream: FrameSource, pongs: mpsc::Sen
                 *link.clock_offset.lock() = ClockOffset::measure(sent_ns, peer_ns, unix_now_ns());
             }
             Frame::Message(message) => host.receive_message(&link.peer, &message).map_err(LinkError::Message)?,
+            Frame::Code(message) => host.receive_code_message(&link.peer, &message).map_err(LinkError::Message)?,
             Frame::Trust(bundle) => {
                 if identity.learn(&bundle)? {
                     host.trust_learned();
@@ -433,8 +434,8 @@ async fn turn_due(queue: &LinkQueue, next_turn_at: Instant) {
 
 /// Sends the messages that wait.
 async fn send_messages(sink: &mut impl FrameSink, queue: &LinkQueue) -> Result<(), LinkError> {
-    for message in queue.take_messages() {
-        send(sink, Frame::Message(message).encode()).await?;
+    for frame in queue.take_messages() {
+        send(sink, frame).await?;
     }
     Ok(())
 }
@@ -510,7 +511,7 @@ mod tests {
         let mut sent = Vec::new();
         let mut sink = Box::pin(sink::unfold((), |(), frame: Bytes| {
             if sent.is_empty() {
-                assert!(queue.push_message(Bytes::from_static(b"prepare")));
+                assert!(queue.push_message(Frame::Message(Bytes::from_static(b"prepare")).encode()));
             }
             sent.push(Frame::decode(frame).unwrap());
             std::future::ready(Ok::<(), io::Error>(()))

@@ -17,13 +17,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::frame::Hello;
+use super::frame::{Frame, Hello};
 use super::handshake::{Channel, LocalNode};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::{Direction, Link};
 use super::link_task;
 use super::peer::{Installed, Peer};
+use super::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_OF_CODE};
 use super::refusals::{Refusals, Rejection};
 use super::status::PeersStatus;
 
@@ -70,14 +71,29 @@ impl Peers {
 
     /// Queues a message for a peer. Never waits. The message is dropped if there is no link or its queue is full.
     pub fn send(&self, peer: &str, message: &Bytes) {
+        let frame = Frame::Message(message.clone()).encode();
         let live = self.live.load();
-        live.iter().filter(|link| link.peer == peer).for_each(|link| self.queue_message(link, message));
+        live.iter().filter(|link| link.peer == peer).for_each(|link| self.queue_message(link, &frame));
+    }
+
+    /// Queues a message about compiled code for a peer, as [`send`](Self::send). Dropped as well if the peer is of a version without them.
+    pub fn send_code_message(&self, peer: &str, message: &Bytes) {
+        let frame = Frame::Code(message.clone()).encode();
+        let live = self.live.load();
+        let knows_them = |link: &&Arc<Link>| link.peer == peer && link.version >= PROTOCOL_VERSION_OF_CODE;
+        live.iter().filter(knows_them).for_each(|link| self.queue_message(link, &frame));
+    }
+
+    /// Returns the names of the peers to which a link is up.
+    pub fn linked(&self) -> Vec<String> {
+        self.live.load().iter().map(|link| link.peer.clone()).collect()
     }
 
     /// Queues a message for every linked peer except `except`, as [`send`](Self::send).
     pub fn send_to_all(&self, except: Option<&str>, message: &Bytes) {
+        let frame = Frame::Message(message.clone()).encode();
         let live = self.live.load();
-        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| self.queue_message(link, message));
+        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| self.queue_message(link, &frame));
     }
 
     /// Waits until `count` links are up. Cancel safe.
@@ -124,7 +140,8 @@ impl Peers {
         let link = || {
             let queue_bytes_max = self.limits.queue_bytes_max();
             let (ending, detector) = (self.stopping.child_token(), Arc::clone(&peer.detector));
-            Link::new(&hello.node, hello.epoch, direction, queue_bytes_max, ending, detector)
+            let version = hello.version.min(PROTOCOL_VERSION);
+            Link::new(&hello.node, (hello.epoch, version), direction, queue_bytes_max, ending, detector)
         };
         let Installed { link, replaced } = peer.install(hello.epoch, direction, preferred, link).ok_or_else(|| {
             let (own, name) = (&self.local.node, &hello.node);
@@ -201,8 +218,8 @@ impl Peers {
     }
 
     /// Queues a message on a link, or drops it.
-    fn queue_message(&self, link: &Link, message: &Bytes) {
-        if !link.queue.push_message(message.clone()) {
+    fn queue_message(&self, link: &Link, frame: &Bytes) {
+        if !link.queue.push_message(frame.clone()) {
             tracing::debug!(node = %self.local.node, peer = %link.peer, "message queue full, message dropped");
         }
     }

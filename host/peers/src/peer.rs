@@ -149,7 +149,7 @@ mod tests {
 
     fn install(peer: &Peer, epoch: u64, direction: Direction) -> Option<Arc<Link>> {
         let detector = Arc::clone(&peer.detector);
-        let link = || Link::new("Jaquez", epoch, direction, 1 << 20, CancellationToken::new(), detector);
+        let link = || Link::new("Jaquez", (epoch, 1), direction, 1 << 20, CancellationToken::new(), detector);
         peer.install(epoch, direction, Outbound, link).map(|installed| installed.link)
     }
 

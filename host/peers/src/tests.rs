@@ -258,6 +258,10 @@ impl PeersHost for Host {
         Ok(())
     }
 
+    fn receive_code_message(&self, _: &str, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
     fn link_up(&self, _: &str) {
         self.ups.fetch_add(1, Ordering::SeqCst);
     }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use herd_model::{Chunk, Digest};
 use herd_model::limits::SIGNATURES_BYTES_MAX;
+use herd_model::{Chunk, Digest};
 use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 

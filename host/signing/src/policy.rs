@@ -42,22 +42,47 @@ impl SignaturePolicy {
         self.judge(files, now, |verdict| matches!(verdict, Verdict::Valid | Verdict::Expired(_)))
     }
 
+    /// Returns who answers for bytes other than a guest, which need the signatures that a guest needs.
+    ///
+    /// # Errors
+    ///
+    /// They have not those signatures, of keys that have not expired.
+    pub fn accept_statement(
+        &self,
+        statement: &[u8],
+        signatures: &[u8],
+        now: Duration,
+    ) -> Result<Provenance, NotAccepted> {
+        let signatures = (!signatures.is_empty()).then_some(signatures);
+        self.verify(statement, signatures, now, |verdict| *verdict == Verdict::Valid)
+    }
+
     fn judge(
         &self,
         files: GuestFiles<'_>,
         now: Duration,
         counts: impl Fn(&Verdict) -> bool,
     ) -> Result<Provenance, NotAccepted> {
-        let Some(requirement) = &self.requirement else { return Ok(Provenance::NotRequired) };
-        if self.built_in.is_some_and(|built_in| built_in == Digest::of(files.guest)) {
+        if self.requirement.is_some() && self.built_in.is_some_and(|built_in| built_in == Digest::of(files.guest)) {
             return Ok(Provenance::BuiltIn);
         }
-        let parsed = files.signatures.map_or_else(|| Ok(SignatureFile::default()), SignatureFile::parse);
+        self.verify(files.guest, files.signatures, now, counts)
+    }
+
+    fn verify(
+        &self,
+        signed: &[u8],
+        signatures: Option<&[u8]>,
+        now: Duration,
+        counts: impl Fn(&Verdict) -> bool,
+    ) -> Result<Provenance, NotAccepted> {
+        let Some(requirement) = &self.requirement else { return Ok(Provenance::NotRequired) };
+        let parsed = signatures.map_or_else(|| Ok(SignatureFile::default()), SignatureFile::parse);
         let (file, unreadable) = match parsed {
             Ok(file) => (file, None),
             Err(why) => (SignatureFile::default(), Some(why)),
         };
-        let verdicts = requirement.verdicts(files.guest, &file, now);
+        let verdicts = requirement.verdicts(signed, &file, now);
         // By name, so that several signatures by one key count once.
         let names = SignatureRequirement::signers(&verdicts, counts);
         if names.len() < requirement.threshold {

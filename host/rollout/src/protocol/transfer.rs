@@ -64,7 +64,8 @@ impl Participant {
         let Some((total, bytes)) = self.guests.chunk(digest, offset, Chunk::BYTES_MAX) else {
             // The guest travels hop by hop through the herd. A request that waits here is answered the moment the download
             // is done, where a negative answer would cost the neighbour a pause or send it elsewhere.
-            if self.download.as_ref().is_some_and(|download| download.digest() == digest) && self.neighbours.contains(to)
+            if self.download.as_ref().is_some_and(|download| download.digest() == digest)
+                && self.neighbours.contains(to)
             {
                 self.chunk_requests.insert(to.into(), (digest, offset));
                 return;

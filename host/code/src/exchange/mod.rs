@@ -1,0 +1,475 @@
+//! Exchange of compiled code between nodes, as a state machine.
+//!
+//! A node that needs code asks its neighbours. Those named in its configuration are asked to compile, one after the other; if it has keys
+//! of signatures, all are asked for signed code, and pass the question on. Files travel by digest, chunk by chunk. Whether code is run is the
+//! decision of the node that runs it ([`ExchangePort::accept`]); a node that passes it on need not be trusted.
+//!
+//! Any message may be lost: a question is repeated until it is answered. No clock, socket or thread: time is an argument, and what is to be
+//! done comes out as [`Action`]s.
+//!
+//! Bounds: [`SEARCHES_MAX`] searches, [`JOBS_MAX`] compilations for others, [`HELD_MAX`] files in memory of [`HELD_BYTES_MAX`] bytes, and the
+//! waits in `search`.
+
+mod message;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use herd_model::limits::GUEST_BYTES_MAX;
+use herd_model::{Chunk, Digest, Download, Next};
+
+use self::message::Message;
+use self::search::{Answer, Own, POLL, Search};
+use crate::compiled_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
+
+pub use self::message::Malformed;
+pub use self::search::SearchId;
+
+/// What a node has, and whose code it runs.
+pub trait ExchangePort {
+    /// Returns the file of code that this node has for others.
+    fn code(&self, wanted: &Wanted) -> Option<Arc<[u8]>>;
+
+    /// Returns a component that this node has.
+    fn component(&self, guest: Digest) -> Option<Arc<[u8]>>;
+
+    /// Decides whether this node runs code that a neighbour sent. `from_compiler` says that the configuration names the neighbour as one.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which it does not.
+    fn accept(&self, from_compiler: bool, code: &CompiledCode) -> Result<(), String>;
+}
+
+/// What the configuration allows.
+#[derive(Clone, Debug, Default)]
+pub struct Permissions {
+    /// Nodes whose code this node runs.
+    pub compilers: Vec<String>,
+    /// This node has keys, so signed code of anybody is of use.
+    pub takes_signed: bool,
+    /// This node compiles for others.
+    pub compiles: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a message to a neighbour.
+    Send(String, Vec<u8>),
+    /// Compile this component, and report with [`Exchange::compiled`].
+    Compile(Wanted, Arc<[u8]>),
+    /// A search of this node has ended: with code that the port accepted, or with the reasons.
+    Ended(SearchId, Result<CompiledCode, String>),
+}
+
+/// Exchange of one node.
+pub struct Exchange {
+    permissions: Permissions,
+    linked: BTreeSet<String>,
+    searches: Vec<Search>,
+    jobs: Vec<Job>,
+    /// Files that neighbours may get, newest last.
+    held: VecDeque<Held>,
+    next_search: u64,
+    actions: Vec<Action>,
+}
+
+/// Compilation for others.
+struct Job {
+    wanted: Wanted,
+    waiting: BTreeSet<String>,
+    /// Download of the component. None: it compiles.
+    download: Option<Download>,
+    /// When it was last asked for.
+    asked_at: Instant,
+    /// Once it has failed, the reason, for those that ask until then.
+    failed: Option<(String, Instant)>,
+}
+
+struct Held {
+    wanted: Wanted,
+    digest: Digest,
+    file: Arc<[u8]>,
+}
+
+impl Exchange {
+    /// Creates the exchange of a node without links.
+    #[must_use]
+    pub fn new(permissions: Permissions) -> Self {
+        let (linked, searches, jobs) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { permissions, linked, searches, jobs, held: VecDeque::new(), next_search: 0, actions: Vec::new() }
+    }
+
+    /// Returns what is to be done since the last call.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Starts a search for code of a component. [`Action::Ended`] follows.
+    pub fn search(&mut self, wanted: Wanted, component: Arc<[u8]>, now: Instant) -> SearchId {
+        let id = SearchId(self.next_search);
+        self.next_search += 1;
+        let mut search = Search::new(wanted, Some(Own { id, component }), HOPS_MAX, now);
+        // Those who asked for the same wait for this one.
+        if let Some(relayed) = self.relayed(&search.wanted) {
+            search.waiting = self.searches.swap_remove(relayed).waiting;
+        }
+        if self.searches.len() >= SEARCHES_MAX {
+            self.actions.push(Action::Ended(id, Err("too many searches for code at once".into())));
+            return id;
+        }
+        self.searches.push(search);
+        self.tick(now);
+        id
+    }
+
+    /// Ends a search that nobody waits for any more.
+    pub fn give_up(&mut self, id: SearchId) {
+        self.searches.retain(|search| search.own.as_ref().is_none_or(|own| own.id != id));
+    }
+
+    /// Handles a link that came up.
+    pub fn linked(&mut self, peer: &str, now: Instant) {
+        self.linked.insert(peer.into());
+        self.tick(now);
+    }
+
+    /// Handles a link that went down.
+    pub fn unlinked(&mut self, peer: &str, now: Instant) {
+        self.linked.remove(peer);
+        for search in &mut self.searches {
+            search.waiting.remove(peer);
+            search.answer(peer, Answer::Nothing("its link went down".into()), now);
+            search.download.take_if(|(from, _)| from == peer);
+        }
+        for job in &mut self.jobs {
+            job.waiting.remove(peer);
+        }
+        // A component that nobody sends any more. What compiles goes on: its code is kept for whoever asks again.
+        self.jobs.retain(|job| job.download.is_none() || !job.waiting.is_empty());
+        self.tick(now);
+    }
+
+    /// Takes the result of a compilation: a file of code.
+    pub fn compiled(&mut self, wanted: &Wanted, result: Result<CompiledCode, String>, now: Instant) {
+        let Some(at) = self.jobs.iter().position(|job| job.wanted == *wanted) else { return };
+        let waiting = std::mem::take(&mut self.jobs[at].waiting);
+        match result {
+            Ok(code) => {
+                self.jobs.swap_remove(at);
+                self.offer(wanted, code.encode().into(), waiting);
+            }
+            Err(why) => {
+                for peer in waiting {
+                    self.send(&peer, &Message::nothing(wanted, &why));
+                }
+                self.jobs[at].failed = Some((why, now + FAILED_KEPT));
+            }
+        }
+    }
+
+    /// Handles the message of a neighbour.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed, and the peer at fault. Nothing changed.
+    pub fn receive(
+        &mut self,
+        from: &str,
+        message: &[u8],
+        port: &impl ExchangePort,
+        now: Instant,
+    ) -> Result<(), Malformed> {
+        match Message::decode(message)? {
+            Message::Want { wanted, compile, hops } => self.wanted(from, wanted, compile, hops, port, now),
+            Message::Working { wanted, found } => self.answered(from, &wanted, Answer::Working { found }, now),
+            Message::Offer { wanted, digest, .. } => {
+                self.answered(from, &wanted, Answer::Offered(digest), now);
+                self.download_offers(now);
+            }
+            Message::Nothing { wanted, why } => self.answered(from, &wanted, Answer::Nothing(why), now),
+            Message::Get { digest, offset } => self.send_chunk(from, digest, offset),
+            Message::Part(chunk) => self.received(from, chunk, port, now),
+            Message::NotFound(digest) => self.not_found(from, digest, now),
+        }
+        self.tick(now);
+        Ok(())
+    }
+
+    /// Repeats questions, and ends what has waited for too long.
+    pub fn tick(&mut self, now: Instant) {
+        self.jobs.retain(|job| job.failed.as_ref().is_none_or(|(_, until)| now < *until));
+        // What compiles goes on; a component that nobody waits for any more is not waited for.
+        self.jobs.retain(|job| job.download.is_none() || now < job.asked_at + UNASKED_MAX);
+        for at in 0..self.searches.len() {
+            self.ask_more(at, now);
+            let search = &mut self.searches[at];
+            search.expire(now);
+            if let Some((from, download)) = &mut search.download
+                && let Next::Get(_, offset) = download.tick(&BTreeSet::from([from.clone()]), now)
+            {
+                let get = Message::Get { digest: download.digest(), offset };
+                self.actions.push(Action::Send(from.clone(), get.encode()));
+            }
+            if now >= search.poll_at {
+                search.poll_at = now + POLL;
+                let questions = search.undecided().map(|(peer, asked)| {
+                    let wanted = search.wanted.clone();
+                    (peer.clone(), Message::Want { wanted, compile: asked.compile, hops: search.hops }.encode())
+                });
+                self.actions.extend(questions.map(|(peer, question)| Action::Send(peer, question)));
+            }
+        }
+        self.download_offers(now);
+        while let Some(over) = self.searches.iter().position(|search| search.is_over(now)) {
+            let search = self.searches.swap_remove(over);
+            self.failed(search);
+        }
+    }
+
+    /// Asks those neighbours that may be asked and were not.
+    fn ask_more(&mut self, at: usize, now: Instant) {
+        let search = &mut self.searches[at];
+        if search.own.is_some() {
+            // One after the other: each of them would compile.
+            let is_hopeful =
+                search.asked.values().any(|asked| asked.compile && !matches!(asked.answer, Answer::Nothing(_)));
+            let fresh = |name: &&String| search.asked.get(*name).is_none_or(|asked| !asked.compile);
+            let mut next = self.permissions.compilers.iter().filter(|name| self.linked.contains(*name)).filter(fresh);
+            if !is_hopeful && let Some(compiler) = next.next() {
+                let compiler = compiler.clone();
+                search.ask(&compiler, true, now);
+            }
+        }
+        if self.permissions.takes_signed || search.own.is_none() {
+            let unasked: Vec<String> =
+                self.linked.iter().filter(|peer| !search.asked.contains_key(*peer)).cloned().collect();
+            for peer in unasked {
+                // Not back to where the question of a peer came from.
+                if search.own.is_some() || !search.waiting.contains(&peer) {
+                    search.ask(&peer, false, now);
+                }
+            }
+        }
+    }
+
+    /// Answers a question for code.
+    fn wanted(&mut self, from: &str, wanted: Wanted, compile: bool, hops: u8, port: &impl ExchangePort, now: Instant) {
+        if let Some(held) = self.held.iter().find(|held| held.wanted == wanted) {
+            let offer = Message::Offer { wanted, digest: held.digest, bytes: held.file.len() as u64 };
+            return self.send(from, &offer);
+        }
+        if let Some(file) = port.code(&wanted) {
+            return self.offer(&wanted, file, BTreeSet::from([from.to_string()]));
+        }
+        let answer =
+            if compile { self.compile_for(from, &wanted, port, now) } else { self.pass_on(from, &wanted, hops, now) };
+        let answer = match answer {
+            Ok(found) => Message::Working { wanted, found },
+            Err(why) => Message::nothing(&wanted, &why),
+        };
+        self.send(from, &answer);
+    }
+
+    fn compile_for(
+        &mut self,
+        from: &str,
+        wanted: &Wanted,
+        port: &impl ExchangePort,
+        now: Instant,
+    ) -> Result<bool, String> {
+        if !self.permissions.compiles {
+            return Err("it does not compile for others: its own configuration does not name it in `swap.compilers`, or it has no compiler".into());
+        }
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.wanted == *wanted) {
+            if let Some((why, _)) = &job.failed {
+                return Err(why.clone());
+            }
+            job.waiting.insert(from.into());
+            job.asked_at = now;
+            if let Some(download) = &mut job.download
+                && let Next::Get(peer, offset) = download.tick(&job.waiting, now)
+            {
+                let get = Message::Get { digest: wanted.guest, offset };
+                self.send(&peer, &get);
+            }
+            return Ok(false);
+        }
+        // Told to wait, and so asked again.
+        if self.jobs.len() >= JOBS_MAX {
+            return Ok(false);
+        }
+        let waiting = BTreeSet::from([from.to_string()]);
+        let mut job = Job { wanted: wanted.clone(), waiting, download: None, asked_at: now, failed: None };
+        match port.component(wanted.guest) {
+            Some(component) => self.actions.push(Action::Compile(wanted.clone(), component)),
+            None => {
+                let (download, _) = Download::new(wanted.guest, GUEST_BYTES_MAX, from, now);
+                job.download = Some(download);
+                self.send(from, &Message::Get { digest: wanted.guest, offset: 0 });
+            }
+        }
+        self.jobs.push(job);
+        Ok(false)
+    }
+
+    /// Looks for code for a peer. True once it is found.
+    fn pass_on(&mut self, from: &str, wanted: &Wanted, hops: u8, now: Instant) -> Result<bool, String> {
+        if let Some(search) = self.searches.iter_mut().find(|search| search.wanted == *wanted) {
+            search.waiting.insert(from.into());
+            return Ok(search.is_found());
+        }
+        if hops == 0 || self.searches.len() >= SEARCHES_MAX || self.linked.iter().all(|peer| peer == from) {
+            return Err(HAS_NONE.into());
+        }
+        let mut search = Search::new(wanted.clone(), None, hops - 1, now);
+        search.waiting.insert(from.into());
+        self.searches.push(search);
+        Ok(false)
+    }
+
+    fn answered(&mut self, from: &str, wanted: &Wanted, answer: Answer, now: Instant) {
+        for search in self.searches.iter_mut().filter(|search| search.wanted == *wanted) {
+            search.answer(from, answer.clone(), now);
+        }
+    }
+
+    fn download_offers(&mut self, now: Instant) {
+        for search in self.searches.iter_mut().filter(|search| search.download.is_none()) {
+            let Some((peer, digest)) = search.offer() else { continue };
+            let (download, _) = Download::new(digest, CODE_FILE_BYTES_MAX, &peer, now);
+            search.download = Some((peer.clone(), download));
+            self.actions.push(Action::Send(peer, Message::Get { digest, offset: 0 }.encode()));
+        }
+    }
+
+    fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64) {
+        let components =
+            self.searches.iter().filter_map(|search| Some((search.wanted.guest, &search.own.as_ref()?.component)));
+        let held = self.held.iter().map(|held| (held.digest, &held.file));
+        let file = held.chain(components).find(|(known, _)| *known == digest);
+        let answer = file.map_or(Message::NotFound(digest), |(_, file)| Message::Part(Chunk::of(digest, file, offset)));
+        self.send(to, &answer);
+    }
+
+    /// Handles a chunk: of code that was offered, or of a component to compile.
+    fn received(&mut self, from: &str, chunk: Chunk, port: &impl ExchangePort, now: Instant) {
+        let digest = chunk.digest;
+        let is_of = |search: &Search| matches!(&search.download, Some((peer, download)) if peer == from && download.digest() == digest);
+        if let Some(at) = self.searches.iter().position(is_of) {
+            let Some((_, download)) = &mut self.searches[at].download else { return };
+            match download.receive(from, chunk, now) {
+                Next::Get(_, offset) => self.send(from, &Message::Get { digest, offset }),
+                Next::Done(file) => self.arrived(at, from, file, port, now),
+                Next::Corrupt(_) => self.refuse(at, from, "it sent bytes with another digest".into(), now),
+                Next::Wait => {}
+            }
+            return;
+        }
+        let of_job = |job: &Job| job.download.as_ref().is_some_and(|download| download.digest() == digest);
+        if let Some(at) = self.jobs.iter().position(of_job) {
+            let Some(download) = &mut self.jobs[at].download else { return };
+            match download.receive(from, chunk, now) {
+                Next::Get(_, offset) => self.send(from, &Message::Get { digest, offset }),
+                Next::Done(component) => {
+                    self.jobs[at].download = None;
+                    self.actions.push(Action::Compile(self.jobs[at].wanted.clone(), component.into()));
+                }
+                Next::Corrupt(_) | Next::Wait => {}
+            }
+        }
+    }
+
+    /// Handles a file of code that is complete.
+    fn arrived(&mut self, at: usize, from: &str, file: Vec<u8>, port: &impl ExchangePort, now: Instant) {
+        let search = &self.searches[at];
+        let code = match CompiledCode::decode(&file) {
+            Ok(code) if code.of == search.wanted => code,
+            Ok(_) => return self.refuse(at, from, "it sent code of another guest or for another target".into(), now),
+            Err(why) => return self.refuse(at, from, why.to_string(), now),
+        };
+        if search.own.is_some() {
+            let from_compiler = self.permissions.compilers.iter().any(|name| name == from);
+            if let Err(why) = port.accept(from_compiler, &code) {
+                return self.refuse(at, from, why, now);
+            }
+        }
+        let search = self.searches.swap_remove(at);
+        self.offer(&search.wanted, file.into(), search.waiting);
+        if let Some(own) = search.own {
+            self.actions.push(Action::Ended(own.id, Ok(code)));
+        }
+    }
+
+    fn refuse(&mut self, at: usize, from: &str, why: String, now: Instant) {
+        self.searches[at].download = None;
+        self.searches[at].answer(from, Answer::Nothing(why), now);
+    }
+
+    /// The file is not there any more, or a component not yet.
+    fn not_found(&mut self, from: &str, digest: Digest, now: Instant) {
+        for search in &mut self.searches {
+            if search.download.take_if(|(peer, download)| peer == from && download.digest() == digest).is_some() {
+                search.answer(from, Answer::Silent, now);
+            }
+        }
+        for download in self.jobs.iter_mut().filter_map(|job| job.download.as_mut()) {
+            download.not_found(from, digest, now);
+        }
+    }
+
+    /// Holds a file for neighbours, and tells those that wait for it.
+    fn offer(&mut self, wanted: &Wanted, file: Arc<[u8]>, waiting: BTreeSet<String>) {
+        let (digest, bytes) = (Digest::of(&file), file.len() as u64);
+        self.held.retain(|held| held.wanted != *wanted);
+        self.held.push_back(Held { wanted: wanted.clone(), digest, file });
+        let is_over = |held: &VecDeque<Held>| held.iter().map(|held| held.file.len()).sum::<usize>() > HELD_BYTES_MAX;
+        // The newest stays whatever its size is.
+        while self.held.len() > HELD_MAX || (self.held.len() > 1 && is_over(&self.held)) {
+            self.held.pop_front();
+        }
+        for peer in waiting {
+            self.send(&peer, &Message::Offer { wanted: wanted.clone(), digest, bytes });
+        }
+    }
+
+    /// Tells those who wait for a search that it has ended without code.
+    fn failed(&mut self, search: Search) {
+        let reasons = search.reasons();
+        for peer in &search.waiting {
+            self.send(peer, &Message::nothing(&search.wanted, HAS_NONE));
+        }
+        if let Some(own) = search.own {
+            self.actions.push(Action::Ended(own.id, Err(reasons)));
+        }
+    }
+
+    fn relayed(&self, wanted: &Wanted) -> Option<usize> {
+        self.searches.iter().position(|search| search.own.is_none() && search.wanted == *wanted)
+    }
+
+    fn send(&mut self, to: &str, message: &Message) {
+        self.actions.push(Action::Send(to.into(), message.encode()));
+    }
+}
+
+/// Nodes that a question passes: more than any path in a herd of fifty.
+const HOPS_MAX: u8 = 16;
+/// Searches at once. A node loads one guest at a time, and passes on questions for a few targets.
+const SEARCHES_MAX: usize = 16;
+/// Compilations for others at once, of which the host runs one after the other: the targets of a fleet.
+const JOBS_MAX: usize = 4;
+/// Files in memory: the targets of a fleet.
+const HELD_MAX: usize = 8;
+const HELD_BYTES_MAX: usize = 64 << 20;
+/// For how long the reason of a failed compilation is remembered, so that an answer that was lost does not begin it anew.
+const FAILED_KEPT: Duration = Duration::from_secs(10);
+/// For how long a component is waited for without a question.
+const UNASKED_MAX: Duration = Duration::from_secs(10);
+/// Answer of a node without code.
+const HAS_NONE: &str = "it has no code for this target";
