@@ -16,6 +16,7 @@ mod certs;
 mod classic;
 mod client_libraries;
 mod client_tls;
+mod compiled_code;
 mod contract;
 mod discards;
 mod durability;

@@ -38,6 +38,13 @@ pub trait AdminHost: Send + Sync + 'static {
     /// The filter is invalid, or the process has no log that could be filtered. Nothing changed.
     fn set_log(&self, options: &LogOptions, operator: &str) -> Result<Value, Refusal>;
 
+    /// Stores the compiled code of a guest, which the keys of the node have signed, for itself and its neighbours.
+    ///
+    /// # Errors
+    ///
+    /// The code is not signed as the node requires, or damaged, or the disk fails. Nothing changed.
+    fn store_code(&self, code: &[u8], operator: &str) -> Result<Value, Refusal>;
+
     /// Swaps every node of the herd to a guest.
     ///
     /// # Errors

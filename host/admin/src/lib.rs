@@ -64,6 +64,7 @@ mod admin_socket;
 mod admission;
 mod client;
 mod client_error;
+mod code_routes;
 mod connections;
 mod endpoint;
 mod guest_body;

@@ -15,6 +15,7 @@ use axum::response::Response;
 use herd_identity::{Connection, Role};
 use tokio::net::TcpStream;
 
+use super::code_routes;
 use super::connections::serve_connection;
 use super::operator::RequestOperator;
 use super::server::{Admin, all_routes};
@@ -38,7 +39,7 @@ impl Admin {
         let app = match &peer.subject().role {
             Role::Operator(name) => {
                 let who = RequestOperator::certified(name, &peer.certificate().serial().short(), address.ip());
-                all_routes().merge(upgrade_routes::refused()).layer(Extension(who))
+                all_routes().merge(upgrade_routes::refused()).merge(code_routes::refused()).layer(Extension(who))
             }
             _ => {
                 let reader = ReadOnly { shared: Arc::clone(&shared), member: member.clone() };

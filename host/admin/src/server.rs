@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admin_socket::AdminSocket;
 use super::admission::{ConnectedPeer, UserCheck, admit_user, refuse_web_pages, require_token};
+use super::code_routes;
 use super::connections::{ConnectionLimits, Places, serve_connection};
 use super::guest_body::{BODY_BYTES_MAX, GuestBody};
 use super::herd_status::herd_status;
@@ -110,6 +111,7 @@ impl Admin {
             .merge(
                 operations()
                     .merge(upgrade_routes::refused())
+                    .merge(code_routes::refused())
                     .layer(middleware::from_fn_with_state(shared(), require_token)),
             )
             .layer(middleware::from_fn_with_state(shared(), refuse_web_pages))
@@ -124,6 +126,7 @@ impl Admin {
         let check = UserCheck { shared: Arc::clone(&self.shared), access };
         let app = all_routes()
             .merge(upgrade_routes::over_socket(self.upgrade.clone()))
+            .merge(code_routes::over_socket())
             .layer(middleware::from_fn_with_state(check, admit_user))
             .with_state(Arc::clone(&self.shared));
         self.accept(listener, |stream| app.clone().layer(Extension(ConnectedPeer::of(stream)))).await;

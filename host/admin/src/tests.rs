@@ -49,6 +49,10 @@ impl AdminHost for EchoHost {
         }
     }
 
+    fn store_code(&self, code: &[u8], operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "bytes": code.len(), "operator": operator }))
+    }
+
     fn herd_swap(&self, files: GuestFiles<'_>, _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         let signatures = files.signatures.map(String::from_utf8_lossy);
         Ok(json!({

@@ -89,6 +89,8 @@ pub enum Stage {
     Upgraded,
     /// The filter of the node's log lines was changed.
     LogFilter,
+    /// An operator brought compiled code of a guest.
+    Code,
     /// A note of the log about itself.
     Log,
     /// A stage of a later version.

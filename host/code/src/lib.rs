@@ -14,4 +14,4 @@ mod exchange;
 
 pub use bundle::{BadBundle, Bundle};
 pub use compiled_code::{BadCode, CODE_BYTES_MAX, CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
-pub use exchange::{Action, Exchange, ExchangePort, Malformed, Permissions, SearchId};
+pub use exchange::{Action, Exchange, ExchangePort, Incoming, Malformed, Permissions, SearchId};

@@ -45,19 +45,32 @@ impl MacKey {
     /// Returns the MAC of a text, in 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn mac(&self, text: &[u8]) -> String {
-        encode_hex(&self.state().chain_update(text).finalize().into_bytes())
+        encode_hex(&self.mac_of(&[text]))
+    }
+
+    /// Returns the MAC of these parts, one behind the other, as bytes.
+    #[must_use]
+    pub fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.state_of(parts).finalize().into_bytes().into()
+    }
+
+    /// Returns whether these parts have this MAC, in a time that does not depend on where they differ.
+    #[must_use]
+    pub fn verifies_parts(&self, parts: &[&[u8]], mac: &[u8]) -> bool {
+        self.state_of(parts).verify_slice(mac).is_ok()
     }
 
     /// Returns whether a text has this MAC, in a time that does not depend on where they differ. Upper-case digits are
     /// refused, so that a text has one MAC only.
     #[must_use]
     pub fn verifies(&self, text: &[u8], mac: &str) -> bool {
-        decode_hex(mac).is_some_and(|bytes| self.state().chain_update(text).verify_slice(&bytes).is_ok())
+        decode_hex(mac).is_some_and(|bytes| self.verifies_parts(&[text], &bytes))
     }
 
-    fn state(&self) -> Hmac<Sha256> {
+    fn state_of(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         // HMAC takes a key of any length, so this cannot fail.
-        Hmac::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("HMAC refused a key of 32 bytes"))
+        let state = Hmac::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("HMAC refused a key of 32 bytes"));
+        parts.iter().fold(state, |state, part| state.chain_update(part))
     }
 }
 

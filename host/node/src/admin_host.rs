@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
 use crate::classic_host::ClassicLinks;
+use crate::code_exchange::CodeExchange;
 use crate::decisions_status::decisions;
 use crate::identity_host::NodeIdentity;
 use crate::log_filter::NodeLog;
@@ -35,6 +36,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) node: String,
     pub(crate) swap: Arc<NodeSwap>,
     pub(crate) rollout: Arc<Rollout>,
+    pub(crate) code: Arc<CodeExchange>,
     pub(crate) replica: Arc<Replica>,
     pub(crate) store: Arc<RecordsStore>,
     pub(crate) durability: Durability,
@@ -147,6 +149,17 @@ impl AdminHost for AdminAdapter {
             None => {}
         }
         Ok(answer)
+    }
+
+    fn store_code(&self, code: &[u8], operator: &str) -> Result<Value, Refusal> {
+        let stored = self.code.store(code).map_err(|why| {
+            self.swap.events.audit.append(Entry::new(operator, audit::Stage::Code).refused(&why));
+            Refusal::BadGuest(why)
+        })?;
+        let digest = stored.of.guest.to_string();
+        let brought = Entry::new(operator, audit::Stage::Code).digest(&digest);
+        self.swap.events.audit.append(brought.because(&format!("for {}, by {}", stored.of.target, stored.of.compiler)));
+        Ok(json!({ "node": self.node, "digest": digest, "target": stored.of.target, "compiler": stored.of.compiler }))
     }
 
     fn herd_swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {

@@ -30,6 +30,14 @@ pub enum StartError {
         /// Continuation of the message that says what to do; empty for an unusual error.
         hint: &'static str,
     },
+    /// A thread did not start. The machine is at fault.
+    #[error("{node} cannot start a thread")]
+    Thread {
+        /// Name of the node.
+        node: String,
+        /// Error of the operating system.
+        source: io::Error,
+    },
     /// The node has no certificate that its peers would accept.
     #[error("{node} cannot prove to its peers who it is")]
     Identity {

@@ -12,6 +12,7 @@ use herd_runtime::{Engine, GenerationRegistry, LoadError, StartingGuests, SwapLi
 use herd_sdk::Settings;
 use herd_signing::SignaturePolicy;
 
+use crate::code_exchange::Judge;
 use crate::config::HerdConfig;
 
 /// Everything that loading the first generations of a node takes.
@@ -21,6 +22,8 @@ pub(crate) struct InitialGenerations {
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
     pub(crate) policy: SignaturePolicy,
+    /// Signed code, for a node that does not compile.
+    pub(crate) code: Judge,
     pub(crate) records: Arc<RecordTable>,
     pub(crate) store: RolloutStore,
     /// Directory for guests whose records other guests may have to read.
@@ -54,6 +57,7 @@ impl InitialGenerations {
             settings: config.settings(node),
             limits: config.swap.limits(),
             policy: config.swap.policy(built_in),
+            code: Judge::of(config, node, engine, built_in, state),
             records: Arc::clone(records),
             store,
             forms: state.join(FORMS),
@@ -95,8 +99,13 @@ impl InitialGenerations {
             let generations = self.generations(&self.configured, None)?;
             return Ok(LoadedGenerations { generations, stored: None, refused: Vec::new() });
         };
-        let previous = stored.previous.and_then(|previous| self.guest(previous));
+        let has_code = |guest: &SignedGuest| self.code.has_code(&self.engine, guest);
+        let previous = stored.previous.and_then(|previous| self.guest(previous)).filter(has_code);
         let loaded = match self.guest(stored.serving) {
+            // A neighbour may have it, and there are no links yet.
+            Some(active) if stored.serving != self.configured.digest() && !has_code(&active) => {
+                Err(("this node does not compile it, and has no code of it".to_string(), None))
+            }
             Some(active) => {
                 self.generations(&active, previous.as_ref()).map_err(|error| (error.to_string(), Some(error)))
             }
@@ -143,6 +152,8 @@ impl InitialGenerations {
         previous: Option<&SignedGuest>,
     ) -> Result<GenerationRegistry, LoadError> {
         let guests = StartingGuests { active: active.files(), previous: previous.map(SignedGuest::files) };
+        // Held until the generations have it. What nobody has code for is refused in the words of the engine.
+        let _code = [Some(active), previous].map(|guest| self.code.hold_signed(&self.engine, guest?));
         let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.policy.clone());
         let records = Arc::clone(&self.records) as _;
         let generations = GenerationRegistry::start(&self.engine, guests, settings, limits, policy, records)?;

@@ -9,6 +9,8 @@ mod admin_host;
 mod audit_events;
 mod classic_host;
 mod classic_lines;
+mod code_exchange;
+mod code_store;
 pub mod config;
 mod decisions_status;
 mod discards;

@@ -1,6 +1,6 @@
 //! Adapter of the node to [`PeersHost`]: what links reach of it.
 //!
-//! Owns no state. Reports go to ingest, messages to the rollout, connections of administrators to the admin API. Bounds: none here;
+//! Owns no state. Reports go to ingest, messages to the rollout and the exchange of code, connections of administrators to the admin API. Bounds: none here;
 //! links bound frames, and ingest bounds their contents.
 
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use herd_rollout::Rollout;
 use herd_sys::{TrafficLog, workers};
 use tokio::net::TcpStream;
 
+use crate::code_exchange::CodeExchange;
 use crate::identity_host::NodeIdentity;
 use crate::ingest_host::IngestAdapter;
 use crate::records_store::Progress;
@@ -23,6 +24,7 @@ pub(crate) struct PeersAdapter {
     pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
     pub(crate) replica: Arc<Replica>,
     pub(crate) rollout: Arc<Rollout>,
+    pub(crate) code: Arc<CodeExchange>,
     pub(crate) traffic: Option<TrafficLog>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) identity: Arc<NodeIdentity>,
@@ -34,11 +36,18 @@ impl PeersHost for PeersAdapter {
         self.rollout.receive(from, message)
     }
 
+    fn receive_code_message(&self, from: &str, message: &[u8]) -> Result<(), String> {
+        self.code.receive(from, message)
+    }
+
     fn link_up(&self, peer: &str) {
+        // Before the rollout, which may want code of a guest at once.
+        self.code.linked(peer);
         self.rollout.linked(peer);
     }
 
     fn link_down(&self, peer: &str) {
+        self.code.unlinked(peer);
         self.rollout.unlinked(peer);
     }
 

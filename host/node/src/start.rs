@@ -13,7 +13,7 @@ use herd_peers::{LocalNode, Peers, PeersHost};
 use herd_recording::{LogContext, Recording};
 use herd_replication::{Epoch, Ingest, Replica, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
-use herd_runtime::{Engine, Observer};
+use herd_runtime::{CodeSource, Engine, Observer};
 use herd_sessions::{Sessions, TlsCertificate, TlsPort, Topics};
 use herd_store::Durability;
 use herd_sys::clock::{unix_now, unix_now_ns};
@@ -27,6 +27,7 @@ use crate::admin_host::AdminAdapter;
 use crate::audit_events::{AuditEvents, entry, refused_at_start};
 use crate::classic_host::ClassicLinks;
 use crate::classic_lines::ClassicLines;
+use crate::code_exchange::{CodeExchange, Judge};
 use crate::config::{HerdConfig, NodeConfig};
 use crate::discards::Discards;
 use crate::error::StartError;
@@ -123,6 +124,7 @@ impl Node {
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);
         let (table, stored) = (replica.table(), rollout_store.clone());
+        let judge = Judge::of(config, name, engine, *built_in, state);
         let initial = InitialGenerations::of(config, name, engine, (guest, *built_in), table, stored, state);
         // Compiling takes a while, and other nodes of this process start on the same thread.
         let loaded = tokio::task::spawn_blocking(move || initial.load()).await;
@@ -233,8 +235,13 @@ impl Node {
             let listener = node.classic.map(|address| (address, sessions()));
             Arc::new(ClassicLinks { listener, lines })
         });
+        let code = CodeExchange::start(judge, &config.swap.compilers, engine, &generations, &peers);
+        let code = code.map_err(|source| StartError::Thread { node: name.into(), source })?;
+        let source: Arc<dyn CodeSource> = code.clone();
+        generations.get_code_from(Arc::downgrade(&source));
         let admin_host = Arc::new(AdminAdapter {
             node: name.into(),
+            code: Arc::clone(&code),
             swap: Arc::clone(&swap),
             rollout: Arc::clone(&rollout),
             replica: Arc::clone(&replica),
@@ -310,6 +317,7 @@ impl Node {
             replica: Arc::clone(&replica),
             ingest,
             rollout: Arc::clone(&rollout),
+            code,
             traffic: traffic.clone(),
             progress: Arc::clone(store.progress()),
             identity,

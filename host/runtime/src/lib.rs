@@ -35,6 +35,7 @@ mod test_guest;
 
 pub use cases::collector::SavedCase;
 pub use engine::engine::{CompiledGuest, Engine, EngineError, EngineStatus, PoolStatus};
+pub use generation::code_source::CodeSource;
 pub use generation::decision_counts::DecisionCountsStatus;
 pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};

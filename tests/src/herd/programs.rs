@@ -24,6 +24,24 @@ impl Herd {
         process
     }
 
+    /// Starts one node by another program, with arguments of that before those of the node, and with additional settings. Waits until it
+    /// accepts clients.
+    ///
+    /// # Panics
+    ///
+    /// If the node is not ready in time.
+    #[must_use]
+    #[track_caller]
+    pub fn run_program_with(&self, program: &Path, before: &[&OsStr], node: &str, settings: &[&str]) -> Process {
+        let mut command = with_program(&self.command(&["run", node]), program, before);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut process = Process::start(command, node, self.scratch.path(&format!("{node}.log")));
+        process.await_line(&format!("{node} ready"));
+        process
+    }
+
     /// Runs a `herd` command through another program, such as `setpriv`, and returns its output. `before` precedes the arguments.
     ///
     /// # Panics

@@ -72,6 +72,21 @@ impl Message {
     }
 }
 
+/// A message that has been read.
+#[derive(Debug)]
+pub struct Incoming(pub(crate) Message);
+
+impl Incoming {
+    /// Reads a message.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed, and its sender at fault.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Message::decode(bytes).map(Self)
+    }
+}
+
 /// A message of a peer is malformed. The peer is at fault. The text follows "the peer sent".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -26,18 +26,19 @@ use self::message::Message;
 use self::search::{Answer, Own, POLL, Search};
 use crate::compiled_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
 
-pub use self::message::Malformed;
+pub use self::message::{Incoming, Malformed};
 pub use self::search::SearchId;
 
 /// What a node has, and whose code it runs.
 pub trait ExchangePort {
-    /// Returns the file of code that this node has for others.
+    /// Returns a file of code that this node has, for the target or for one that needs less of the processor.
     fn code(&self, wanted: &Wanted) -> Option<Arc<[u8]>>;
 
     /// Returns a component that this node has.
     fn component(&self, guest: Digest) -> Option<Arc<[u8]>>;
 
-    /// Decides whether this node runs code that a neighbour sent. `from_compiler` says that the configuration names the neighbour as one.
+    /// Decides whether this node runs code of a guest that a neighbour sent, which may be for any target. `from_compiler` says that the
+    /// configuration names the neighbour as a compiler.
     ///
     /// # Errors
     ///
@@ -173,19 +174,15 @@ impl Exchange {
         }
     }
 
+    /// Returns whether nothing is under way, so that time changes nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.searches.is_empty() && self.jobs.is_empty()
+    }
+
     /// Handles the message of a neighbour.
-    ///
-    /// # Errors
-    ///
-    /// It is malformed, and the peer at fault. Nothing changed.
-    pub fn receive(
-        &mut self,
-        from: &str,
-        message: &[u8],
-        port: &impl ExchangePort,
-        now: Instant,
-    ) -> Result<(), Malformed> {
-        match Message::decode(message)? {
+    pub fn receive(&mut self, from: &str, Incoming(message): Incoming, port: &impl ExchangePort, now: Instant) {
+        match message {
             Message::Want { wanted, compile, hops } => self.wanted(from, wanted, compile, hops, port, now),
             Message::Working { wanted, found } => self.answered(from, &wanted, Answer::Working { found }, now),
             Message::Offer { wanted, digest, .. } => {
@@ -198,7 +195,6 @@ impl Exchange {
             Message::NotFound(digest) => self.not_found(from, digest, now),
         }
         self.tick(now);
-        Ok(())
     }
 
     /// Repeats questions, and ends what has waited for too long.
@@ -389,8 +385,8 @@ impl Exchange {
     fn arrived(&mut self, at: usize, from: &str, file: Vec<u8>, port: &impl ExchangePort, now: Instant) {
         let search = &self.searches[at];
         let code = match CompiledCode::decode(&file) {
-            Ok(code) if code.of == search.wanted => code,
-            Ok(_) => return self.refuse(at, from, "it sent code of another guest or for another target".into(), now),
+            Ok(code) if code.of.guest == search.wanted.guest => code,
+            Ok(_) => return self.refuse(at, from, "it sent code of another guest".into(), now),
             Err(why) => return self.refuse(at, from, why.to_string(), now),
         };
         if search.own.is_some() {

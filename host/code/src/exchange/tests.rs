@@ -122,7 +122,7 @@ impl Net {
                 self.sent += 1;
                 if self.lost == 0 || self.random.random_range(0..self.lost) != 0 {
                     let node = self.nodes.get_mut(to.as_str()).unwrap();
-                    node.exchange.receive(from, &message, &node.has, now).unwrap();
+                    node.exchange.receive(from, Incoming::decode(&message).unwrap(), &node.has, now);
                 }
             }
         }
@@ -200,7 +200,7 @@ fn code_of_a_node_that_is_no_compiler_is_not_run() {
     let offer = Message::Offer { wanted: wanted("t"), digest: Digest::of(b"x"), bytes: 1 };
     net.search("Edge", &wanted("t"));
     let (now, node) = (net.now, net.node("Edge"));
-    node.exchange.receive("Mallory", &offer.encode(), &node.has, now).unwrap();
+    node.exchange.receive("Mallory", Incoming(offer), &node.has, now);
     assert!(node.exchange.take_actions().is_empty());
 }
 
@@ -274,7 +274,7 @@ fn search_for_what_nobody_has_ends_also_in_a_ring() {
     net.run(&[], SOON);
     net.deliver();
     assert_eq!(net.sent, sent);
-    assert!(net.nodes.values().all(|node| node.exchange.searches.is_empty()));
+    assert!(net.nodes.values().all(|node| node.exchange.is_idle()));
 }
 
 #[test]

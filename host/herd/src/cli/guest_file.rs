@@ -1,9 +1,11 @@
-//! Guests in files, and the signatures beside them.
+//! Guests in files: components with the signatures beside them, and bundles.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use herd_admin::{AdminClient, AdminClientError, Endpoint};
+use herd_code::{Bundle, CompiledCode};
 use herd_model::SignedGuest;
 use herd_model::limits::SIGNATURES_BYTES_MAX;
 use herd_signing::{SignatureFile, beside};
@@ -24,6 +26,45 @@ pub(super) fn read_guest(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// A file cannot be read; the error names it.
 pub(super) fn read_signed_guest(path: &Path) -> anyhow::Result<SignedGuest> {
     Ok(SignedGuest { guest: read_guest(path)?.into(), signatures: read_signatures_beside(path)?.map(Into::into) })
+}
+
+/// A guest as an operator brings it.
+pub(super) struct BroughtGuest {
+    pub(super) guest: SignedGuest,
+    /// Code for nodes that do not compile.
+    pub(super) codes: Vec<CompiledCode>,
+}
+
+/// Reads a bundle, or a component with its signatures from the file beside it.
+///
+/// # Errors
+///
+/// A file cannot be read, or the bundle is damaged; the error names it.
+pub(super) fn read_brought_guest(path: &Path) -> anyhow::Result<BroughtGuest> {
+    let file = read_guest(path)?;
+    if !Bundle::is_one(&file) {
+        let signatures = read_signatures_beside(path)?.map(Into::into);
+        return Ok(BroughtGuest { guest: SignedGuest { guest: file.into(), signatures }, codes: Vec::new() });
+    }
+    let Bundle { guest, signatures, codes } = Bundle::decode(&file).with_context(|| path.display().to_string())?;
+    let signatures = (!signatures.is_empty()).then(|| signatures.into());
+    Ok(BroughtGuest { guest: SignedGuest { guest: guest.into(), signatures }, codes })
+}
+
+/// Gives a node the code of a bundle, before its guest is swapped in.
+///
+/// # Errors
+///
+/// See [`AdminClientError`]. The node may have some of the code.
+pub(super) async fn bring_code(
+    client: &AdminClient,
+    node: &Endpoint,
+    codes: &[CompiledCode],
+) -> Result<(), AdminClientError> {
+    for code in codes {
+        client.store_code(node, &code.encode()).await?;
+    }
+    Ok(())
 }
 
 /// Reads the file of signatures beside a component. None if there is none.

@@ -16,7 +16,8 @@ use herd_sys::clock::unix_now;
 use serde_json::{Value, json};
 
 use super::admin_herd::AdminHerd;
-use super::guest_file::{read_signatures, read_signed_guest};
+use super::code_report::CodeReport;
+use super::guest_file::{BroughtGuest, read_brought_guest, read_signatures};
 use super::json_text::{short, text};
 use super::nodes::ask_first_with;
 use super::signature_report::SignatureReport;
@@ -25,7 +26,7 @@ use crate::DEFAULT_GUEST;
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// Component to inspect.
+    /// Component or bundle to inspect.
     guest: PathBuf,
     /// File of signatures, in place of GUEST.minisig. Repeatable.
     #[arg(long, value_name = "FILE")]
@@ -45,7 +46,7 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
     if size > GUEST_BYTES_MAX as u64 {
         bail!("{} has {size} bytes; a guest has at most {GUEST_BYTES_MAX}", named());
     }
-    let mut guest = read_signed_guest(&args.guest)?;
+    let BroughtGuest { mut guest, codes } = read_brought_guest(&args.guest)?;
     if !args.signature.is_empty() {
         guest.signatures = Some(read_signatures(&args.signature)?.into());
     }
@@ -53,15 +54,18 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
     let inspection = engine.inspect(&guest.guest).with_context(named)?;
     let policy = config.swap.policy(Digest::of(DEFAULT_GUEST));
     let signatures = SignatureReport::of(&policy, guest.files(), unix_now());
+    let codes: Vec<CodeReport> = codes.iter().map(|code| CodeReport::of(&policy, code, unix_now())).collect();
     let rescue = rescue(config, &engine, &inspection, args)?;
     if args.json {
         let mut json = json!(inspection);
         json["signature"] = signatures.json();
         json["rescue"] = json!(rescue);
+        json["code"] = json!(codes);
         say!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         // The verdict of the host last, because it is what most people look for.
         say_on!("{}{signatures}", inspection.facts());
+        codes.iter().for_each(|code| say!("{code}"));
         if let Some(Rescue { verdict, .. }) = &rescue {
             say!("rescue   {verdict}");
         }

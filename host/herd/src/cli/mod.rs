@@ -20,7 +20,9 @@ mod canary;
 mod cancellation;
 mod certs;
 mod client_runtime;
+mod code_report;
 mod colour;
+mod compile;
 mod completions;
 mod config;
 mod config_example;
@@ -264,6 +266,11 @@ enum Command {
     /// `herd swap GUEST` sends the file along, and nodes with `[swap.require_signature]` in their configuration take no guest without. Several
     /// keys can sign one guest, one after the other. See `herd help signatures`.
     Sign(sign::SignArgs),
+    /// Compile a guest ahead, for nodes that have no compiler, into GUEST.bundle.
+    ///
+    /// The bundle holds the component and its code for each target. `herd sign` signs both, and `herd swap` takes it over the admin socket,
+    /// for a whole herd. Nodes take code only if the keys of their configuration signed it. See `herd help edge`.
+    Compile(compile::CompileArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
     ///
     /// Each runs on a warm instance, and again with a fresh instance for every event: a difference between the two shows that the guest
@@ -376,6 +383,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
         Command::Keygen(args) => keygen::keygen(&args),
         Command::Sign(args) => sign::sign(&args),
+        Command::Compile(args) => compile::compile(&args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Replay(args) => replay::replay(&common.config()?, &args),
         Command::Record(args) => record::record(&common.config()?, &args),

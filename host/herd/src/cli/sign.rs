@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use herd_code::Bundle;
 use herd_model::Digest;
 use herd_signing::{PrivateKey, SignatureFile, beside};
 use herd_sys::clock::unix_now;
@@ -17,7 +18,7 @@ use crate::DEFAULT_GUEST;
 /// Arguments of `herd sign`.
 #[derive(Debug, Args)]
 pub(super) struct SignArgs {
-    /// Component to sign.
+    /// Component to sign, or a bundle: then its code is signed too, and the signatures are in the bundle.
     #[arg(required_unless_present = "built_in")]
     guest: Option<PathBuf>,
     /// Sign the guest built into this binary, for nodes of another version of Herd. Needs --out.
@@ -26,7 +27,7 @@ pub(super) struct SignArgs {
     /// Private key, as `herd keygen` or `minisign -G -W` made it.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// File of signatures. Signatures by other keys in it stay. Default: GUEST.minisig.
+    /// File of signatures. Signatures by other keys in it stay. Default: GUEST.minisig, or the bundle itself.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// A line that is signed with the guest, and shown by herd inspect and minisign. Default: the time and the name of the file.
@@ -40,6 +41,9 @@ pub(super) struct SignArgs {
 /// Signs a guest.
 pub(super) fn sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
     let guest = args.guest.as_deref().map_or_else(|| Ok(DEFAULT_GUEST.to_vec()), read_guest)?;
+    if let (Some(path), true) = (&args.guest, Bundle::is_one(&guest)) {
+        return sign_bundle(args, path, &guest);
+    }
     // What is no component at all is a slip of the pen; whether nodes can run it is for herd inspect.
     if !guest.starts_with(b"\0asm\x0d\0\x01\0") {
         let shown = args.guest.as_deref().unwrap_or(Path::new("the built-in guest")).display();
@@ -64,6 +68,35 @@ pub(super) fn sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
         say!("{}", json!({ "key_id": id, "digest": digest, "file": out, "signatures": count }));
     } else {
         say!("signed {} with key {id}; {} in {}", digest.short(), counted(count, "signature"), out.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Signs the component and all code of a bundle, in its file.
+fn sign_bundle(args: &SignArgs, path: &Path, file: &[u8]) -> anyhow::Result<ExitCode> {
+    let named = || path.display().to_string();
+    let mut bundle = Bundle::decode(file).with_context(named)?;
+    let key = PrivateKey::load(&args.key).with_context(|| args.key.display().to_string())?;
+    let comment = args.comment.clone();
+    let comment = comment.unwrap_or_else(|| default_comment(&path.file_name().unwrap_or_default().to_string_lossy()));
+    let mut signatures = match bundle.signatures.is_empty() {
+        true => SignatureFile::default(),
+        false => SignatureFile::parse(&bundle.signatures).with_context(named)?,
+    };
+    signatures.add(key.sign(&bundle.guest, &comment)?)?;
+    bundle.signatures = signatures.to_string().into_bytes();
+    for code in &mut bundle.codes {
+        code.sign(&key, &comment).with_context(named)?;
+    }
+    let out = args.out.as_deref().unwrap_or(path);
+    write_whole(out, &bundle.encode())?;
+    let (id, digest, count) = (key.public().id(), Digest::of(&bundle.guest), bundle.codes.len());
+    if args.json {
+        let signatures = signatures.signatures().len();
+        say!("{}", json!({ "key_id": id, "digest": digest, "file": out, "signatures": signatures, "codes": count }));
+    } else {
+        let targets = counted(count, "target");
+        say!("signed {} and its code for {targets} with key {id}, in {}", digest.short(), out.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use herd_admin::{ShareOptions, SwapOptions};
-use herd_model::{GuestFiles, Share};
+use herd_model::{GuestFiles, Share, SignedGuest};
+use serde_json::Value;
 
 use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
-use super::guest_file::{read_guest, read_signatures, read_signatures_beside};
+use super::guest_file::{BroughtGuest, bring_code, read_brought_guest, read_signatures};
 use super::nodes::{ask_each, ask_first};
 use super::transcript_file::transcripts_json;
 use super::watch::{RemoteHerd, follow};
@@ -23,7 +24,7 @@ use crate::DEFAULT_GUEST;
 /// Arguments of `herd swap`.
 #[derive(Debug, Args)]
 pub(super) struct SwapArgs {
-    /// Component to swap to, built for wasm32-wasip2.
+    /// Component to swap to, built for wasm32-wasip2, or a bundle of `herd compile`.
     #[arg(required_unless_present_any = ["report", "built_in"])]
     guest: Option<PathBuf>,
     /// Swap to the guest built into this binary.
@@ -86,17 +87,22 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
             follow(path, RemoteHerd::new(config, options)?);
             return Ok(ExitCode::SUCCESS);
         }
-        Some(path) => read_guest(path)?,
-        None => DEFAULT_GUEST.into(),
+        Some(path) => read_brought_guest(path)?,
+        None => BroughtGuest { guest: GuestFiles::from(DEFAULT_GUEST).into(), codes: Vec::new() },
     };
-    let signatures = match (&*args.signature, &args.guest) {
-        ([], Some(guest)) => read_signatures_beside(guest)?,
-        ([], None) => None,
-        (files, _) => Some(read_signatures(files)?),
-    };
+    let BroughtGuest { guest: SignedGuest { guest, mut signatures }, codes } = guest;
+    if !args.signature.is_empty() {
+        signatures = Some(read_signatures(&args.signature)?.into());
+    }
     let transcripts = (!args.transcripts.is_empty()).then(|| transcripts_json(&args.transcripts)).transpose()?;
     let (transcripts, signatures) = (transcripts.as_deref(), signatures.as_deref());
     let files = GuestFiles { guest: &guest, transcripts, signatures };
+    if !codes.is_empty() && (args.shadow.is_some() || args.canary.is_some()) {
+        let brought = ask_each(config, &args.node, async |client, node| {
+            bring_code(client, node, &codes).await.map(|()| Value::Null)
+        })?;
+        brought.check()?;
+    }
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, files, ShareOptions { share, swap: options }, format);
     }
@@ -105,11 +111,13 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
     }
     if args.node.is_empty() {
         let answer = ask_first(config, async |client, node| {
+            bring_code(client, node, &codes).await?;
             cancel_on_signal(client, node, Change::Swap, client.herd_swap(node, files, options)).await
         })?;
         return print_herd_swap(&answer, format, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| {
+        bring_code(client, node, &codes).await?;
         cancel_on_signal(client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")

@@ -40,6 +40,9 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     if let Some(requirement) = config.swap.signatures() {
         requirement.check().map_err(|why| format!("`swap.require_signature`: {why}"))?;
     }
+    for name in &config.swap.compilers {
+        config.node(name).map_err(|why| format!("`swap.compilers`: {why}"))?;
+    }
     check_traces(&config.trace)?;
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {

@@ -25,6 +25,10 @@ pub struct SwapConfig {
     /// Time for which a candidate of a herd-wide swap is held without a message from the coordinator, in seconds. Default 5, which
     /// is five heartbeats. Raised, a coordinator that died blocks the next swap for longer.
     pub candidate_s: u64,
+    /// Nodes that compile for those that cannot: these run whatever machine code they are sent by one of them. Default: none. Added to, more
+    /// nodes can run anything on nodes without a compiler; see docs/edge.md.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compilers: Vec<String>,
     /// Signatures without which the node takes no guest, but for the one inside the program. Default: none are required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_signature: Option<SignatureConfig>,
@@ -83,7 +87,7 @@ impl SwapConfig {
 impl Default for SwapConfig {
     fn default() -> Self {
         let SwapLimits { probation_s, faults_max, window_s } = SwapLimits::default();
-        Self { probation_s, faults_max, window_s, candidate_s: 5, require_signature: None }
+        Self { probation_s, faults_max, window_s, candidate_s: 5, compilers: Vec::new(), require_signature: None }
     }
 }
 

@@ -1,78 +1,84 @@
 //! Compiled guests on disk: a node that starts or swaps does not compile a guest twice.
 //!
-//! Owns the directory and the format of its files. Each is named after the digest of its guest and a hash of the engine it
-//! was compiled for, and holds a checksum followed by machine code. The checksum detects damage by the disk; it is a fast one,
-//! because a swap waits for it, and no protection against forgery. Machine code cannot be verified, and whoever can write here
-//! runs code as this user. So the directory must belong to its user and be writable by nobody else, or it is not used. A file
-//! that cannot be read is compiled again: a failing cache costs time only.
+//! Owns the directory, the key, and the format of the files. Machine code cannot be verified, and whoever writes it decides what this process
+//! does; so a file counts only with a MAC under a key of the node, over its name as well, which is the digest of the guest and a hash of
+//! the engine. A file that was changed, renamed, or copied from another node is compiled anew, and said. Files are opened relative to the
+//! directory that was checked at the start, never changed in place, and read into memory rather than mapped.
 //!
-//! Knows nothing of generations or nodes. Bounds: the newest [`FILES_MAX`] files.
+//! The key is in a file beside the directory, for the owner alone. Whoever can read that file is this user, and needs no cache.
+//!
+//! Knows nothing of generations or nodes. Bounds: the newest [`FILES_MAX`] files, of [`FILE_BYTES_MAX`] bytes.
 
-use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use twox_hash::XxHash3_64;
 use wasmtime::component::Component;
 
-use herd_model::Digest;
-use herd_sys::FileStore;
+use herd_model::{Digest, MacKey};
+use herd_sys::{HeldDirectory, create_atomically, private_file};
 
 /// A directory of compiled guests.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
-    files: FileStore,
+    files: HeldDirectory,
+    /// For messages.
+    path: PathBuf,
+    key: MacKey,
     /// Hash of the version and the settings of the engine, which machine code must match.
     compatibility: u64,
 }
 
 impl CodeCache {
-    /// Opens a directory, or creates it.
+    /// Opens a directory, or creates it, and its key beside it.
     ///
     /// # Errors
     ///
-    /// The directory cannot be created, belongs to another user, or is writable by others.
+    /// The directory cannot be created, belongs to another user, or is writable by others; or the key cannot be read.
     pub(crate) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
-        let files = FileStore::new(directory.into(), FILES_MAX);
-        files.create_directory()?;
-        let owner = rustix::process::geteuid().as_raw();
-        let writable_by_others = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
-        // Checked once, here: only the owner of a directory that nobody else can write to can replace a file in it later.
-        if writable_by_others(&std::fs::metadata(files.directory())?) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "other users can write to it"));
-        }
+        let files = HeldDirectory::open(directory, FILES_MAX)?;
+        let key = key(&directory.with_added_extension("key"))?;
         // The default hasher is stable within one build of this program. Another build finds no file and compiles again.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { files, compatibility: hasher.finish() })
+        Ok(Self { files, path: directory.into(), key, compatibility: hasher.finish() })
     }
 
-    /// Loads the code of a guest. None if no intact file holds it.
+    /// Loads the code of a guest. None if this node has written none, or not what is there.
     pub(crate) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
-        let path = self.files.path(&self.name(guest));
-        let bytes = std::fs::read(&path).ok()?;
-        let (stored, code) = bytes.split_first_chunk()?;
-        if *stored != checksum(code) {
-            tracing::warn!(path = %path.display(), "cached code is damaged; the guest is compiled again");
+        let name = self.name(guest);
+        let refused = |why: &dyn std::fmt::Display| {
+            tracing::warn!(path = %self.path.join(&name).display(), %why, "cached code is not used; the guest is compiled anew");
+        };
+        let bytes = match self.files.read(&name, FILE_BYTES_MAX) {
+            Ok(found) => found?,
+            Err(error) => {
+                refused(&error);
+                return None;
+            }
+        };
+        let (mac, code) = bytes.split_at_checked(MAC_BYTES).unwrap_or_default();
+        if !self.key.verifies_parts(&[name.as_bytes(), code], mac) {
+            refused(&"this node did not write it, or it was changed since");
             return None;
         }
-        // SAFETY: these bytes are the output of `serialize` below. They are intact, which the checksum shows; they were compiled
-        // for this engine, which the name says and wasmtime checks; and only this user can have written them, which `open`
-        // checked. They are read into memory rather than mapped, so a later write to the file cannot change running code.
+        // SAFETY: these bytes are the output of `serialize` below, in this or an earlier process of the node, for this guest and an engine of
+        // these settings: the MAC shows it, whose key only this user can read. They are in memory, so a later write to the file cannot
+        // change running code.
         #[allow(unsafe_code, reason = "machine code cannot be verified; its origin can")]
         let component = unsafe { Component::deserialize(engine, code) };
-        component.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cached code does not load")).ok()
+        component.inspect_err(|error| refused(error)).ok()
     }
 
     /// Writes the code of a guest. A failure is logged and changes nothing else.
     pub(crate) fn insert(&self, guest: Digest, component: &Component) {
         let name = self.name(guest);
-        let written = component.serialize().map_err(io::Error::other);
-        let written = written.and_then(|code| self.files.write(&name, &[&checksum(&code), &code]));
+        let written = component.serialize().map_err(io::Error::other).and_then(|code| {
+            let mac = self.key.mac_of(&[name.as_bytes(), &code]);
+            self.files.write(&name, &[&mac, &code])
+        });
         if let Err(error) = written {
-            tracing::warn!(path = %self.files.path(&name).display(), %error, "compiled code was not cached");
+            tracing::warn!(path = %self.path.join(&name).display(), %error, "compiled code was not cached");
         }
     }
 
@@ -81,17 +87,34 @@ impl CodeCache {
     }
 }
 
-fn checksum(code: &[u8]) -> [u8; 8] {
-    XxHash3_64::oneshot(code).to_le_bytes()
+/// Reads the key of the cache, or makes it. Of several processes that start at once, all have the key of the first.
+fn key(path: &Path) -> io::Result<MacKey> {
+    let read = || private_file::read(path, KEY_BYTES_MAX);
+    let content = match read() {
+        Err(private_file::FileError::Missing(_)) => {
+            let draft = path.with_added_extension(format!("{:016x}", rand::random::<u64>()));
+            create_atomically(path, &draft, &[MacKey::new(rand::random()).digits().as_bytes(), b"\n"])?;
+            read()
+        }
+        content => content,
+    };
+    let content = content.map_err(io::Error::other)?;
+    let digits = std::str::from_utf8(&content).ok().map(str::trim_end);
+    let key = digits.and_then(MacKey::from_digits);
+    key.ok_or_else(|| io::Error::other(format!("{} contains no key; remove it, and another is made", path.display())))
 }
 
 /// Guests that an author swaps to in a day of work; about 700 KiB each.
 const FILES_MAX: usize = 32;
+/// Bytes of a file: the code of a guest in Python has some 60 MiB.
+const FILE_BYTES_MAX: usize = 256 << 20;
+const MAC_BYTES: usize = 32;
+/// Bytes read of the key file, which has 65.
+const KEY_BYTES_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -106,6 +129,7 @@ mod tests {
     impl Drop for Scratch {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
+            let _ = std::fs::remove_file(self.0.with_added_extension("key"));
         }
     }
 
@@ -117,19 +141,65 @@ mod tests {
         Digest::of(&[number])
     }
 
+    fn component(engine: &wasmtime::Engine) -> Component {
+        Component::new(engine, b"\0asm\x0d\0\x01\0").unwrap()
+    }
+
+    fn path(cache: &CodeCache, number: u8) -> PathBuf {
+        cache.path.join(cache.name(guest(number)))
+    }
+
+    /// Goal: no change of a file, however small, is loaded as code. Method: each byte of a prefix, the last one, and the length.
     #[test]
-    fn code_cache_finds_inserted_code_and_rejects_damaged_code() {
+    fn code_cache_finds_inserted_code_and_nothing_that_was_changed() {
         let (scratch, engine) = (Scratch::new(), engine());
         let cache = CodeCache::open(&scratch.0, &engine).unwrap();
         assert!(cache.find(&engine, guest(1)).is_none());
-        let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
-        cache.insert(guest(1), &component);
+        cache.insert(guest(1), &component(&engine));
         assert!(cache.find(&engine, guest(1)).is_some());
-        let path = cache.files.path(&cache.name(guest(1)));
-        let mut bytes = std::fs::read(&path).unwrap();
-        *bytes.last_mut().unwrap() ^= 1;
+        let path = path(&cache, 1);
+        let bytes = std::fs::read(&path).unwrap();
+        for at in (0..bytes.len().min(100)).chain([bytes.len() - 1]) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            std::fs::write(&path, changed).unwrap();
+            assert!(cache.find(&engine, guest(1)).is_none(), "byte {at}");
+        }
+        for length in [0, 31, 32, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(cache.find(&engine, guest(1)).is_none(), "{length} bytes");
+        }
         std::fs::write(&path, bytes).unwrap();
-        assert!(cache.find(&engine, guest(1)).is_none());
+        assert!(cache.find(&engine, guest(1)).is_some());
+    }
+
+    #[test]
+    fn code_cache_finds_no_code_of_another_guest_or_another_node() {
+        let (scratch, other, engine) = (Scratch::new(), Scratch::new(), engine());
+        let (cache, of_another_node) =
+            (CodeCache::open(&scratch.0, &engine).unwrap(), CodeCache::open(&other.0, &engine).unwrap());
+        cache.insert(guest(1), &component(&engine));
+        std::fs::copy(path(&cache, 1), path(&cache, 2)).unwrap();
+        assert!(cache.find(&engine, guest(2)).is_none(), "code of guest 1 under the name of guest 2");
+        std::fs::copy(path(&cache, 1), path(&of_another_node, 1)).unwrap();
+        assert!(of_another_node.find(&engine, guest(1)).is_none(), "code that another node wrote");
+        let again = CodeCache::open(&scratch.0, &engine).unwrap();
+        assert!(again.find(&engine, guest(1)).is_some(), "after a restart");
+    }
+
+    #[test]
+    fn code_cache_without_a_private_key_is_not_used() {
+        let (scratch, engine) = (Scratch::new(), engine());
+        CodeCache::open(&scratch.0, &engine).unwrap();
+        let key = scratch.0.with_added_extension("key");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = CodeCache::open(&scratch.0, &engine).unwrap_err().to_string();
+        assert!(refused.contains("readable by other users"), "{refused}");
+        std::fs::remove_file(&key).unwrap();
+        std::fs::write(&key, "short").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let refused = CodeCache::open(&scratch.0, &engine).unwrap_err().to_string();
+        assert!(refused.contains("contains no key; remove it"), "{refused}");
     }
 
     #[test]

@@ -180,6 +180,11 @@ impl Generation {
         self.compiled.digest
     }
 
+    /// Returns the bytes of the guest.
+    pub(crate) fn component(&self) -> Arc<[u8]> {
+        Arc::clone(&self.compiled.component)
+    }
+
     /// Returns who answers for the guest.
     pub(crate) fn provenance(&self) -> &Provenance {
         &self.provenance

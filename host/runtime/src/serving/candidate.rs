@@ -5,8 +5,8 @@
 //!
 //! Bounds: one candidate, which may be a canary or a shadow; the calls that the recorder holds.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use herd_model::{Digest, GenerationId, GuestFiles, SignedGuest, SwapOptions};
@@ -181,7 +181,10 @@ impl GenerationRegistry {
         let records: Arc<dyn Records + Send + Sync> = self.records.clone();
         let began = Instant::now();
         let guest = AcceptedGuest::of_candidate(&self.context.policy, files)?;
+        // Held until the generation has it.
+        let code = self.code_source.get().and_then(Weak::upgrade).map(|source| source.hold(files)).transpose()?;
         let candidate = Generation::load(&self.engine, id, &guest, settings, records, &self.context)?;
+        drop(code);
         let loaded = began.elapsed();
         let active = Arc::clone(&self.snapshot.load().active);
         let in_use = self.forms_in_use(&candidate, &active);

@@ -41,6 +41,7 @@ use crate::forms::converter::Converter;
 use crate::forms::registry::FormsRegistry;
 use crate::forms::store::FormsStore;
 use crate::generation::accepted_guest::AcceptedGuest;
+use crate::generation::code_source::CodeSource;
 use crate::generation::decision_counts::DecisionCountsStatus;
 use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
@@ -81,6 +82,8 @@ pub struct GenerationRegistry {
     pub(crate) failed_guests: FailedGuests,
     pub(crate) shadows: Shadows,
     pub(crate) observer: OnceLock<Weak<dyn Observer>>,
+    /// Where code of guests comes from on a node that does not compile.
+    pub(crate) code_source: OnceLock<Weak<dyn CodeSource>>,
     pub(crate) cases: OnceLock<CaseCollector>,
     /// Calls that a fallback decided.
     pub(crate) rescued: AtomicU64,
@@ -175,6 +178,7 @@ impl GenerationRegistry {
             failed_guests: FailedGuests::default(),
             shadows: Shadows::default(),
             observer: OnceLock::new(),
+            code_source: OnceLock::new(),
             cases: OnceLock::new(),
             rescued: AtomicU64::new(0),
             faults: Mutex::default(),
@@ -234,6 +238,19 @@ impl GenerationRegistry {
     #[must_use]
     pub fn left_out(&self) -> Option<&(Digest, LoadError)> {
         self.left_out.as_ref()
+    }
+
+    /// Gets the code of guests that come from now on from this source. Call it once.
+    pub fn get_code_from(&self, source: Weak<dyn CodeSource>) {
+        let _ = self.code_source.set(source);
+    }
+
+    /// Returns the bytes of a guest that serves, or that served before it.
+    #[must_use]
+    pub fn component(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        let snapshot = self.snapshot.load();
+        let mut live = [Some(&snapshot.active), snapshot.previous.as_ref()].into_iter().flatten();
+        live.find(|generation| generation.digest() == digest).map(|generation| generation.component())
     }
 
     /// Returns the digest of the previous guest, also if it failed its probation.

@@ -17,16 +17,6 @@ pub(crate) const REGISTRY: Row = Row {
     measure: not_built,
 };
 
-/// Full nodes and edge nodes in one herd, one of them of another processor.
-pub(crate) const MIXED: Row = Row {
-    name: "mixed",
-    figures: &[Bar {
-        figure: "herd of full and edge nodes: swaps, rescues, restarts",
-        bar: "one digest, 0 wrong answers",
-    }],
-    measure: not_built,
-};
-
 /// A node within the limits of a small host.
 pub(crate) const SMALL_HOST: Row = Row {
     name: "small-host",

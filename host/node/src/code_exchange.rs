@@ -1,0 +1,340 @@
+//! Compiled code for a node that does not compile, and for its neighbours.
+//!
+//! Drives the [`Exchange`] on a thread of its own, because files are read and code is hashed, and links must not wait for that. Compiles for
+//! neighbours on another, one guest after the other, where the configuration says so.
+//!
+//! Knows nothing of swaps: it turns a guest into code that the engine holds. Bounds: [`EVENTS_MAX`] messages that wait, above which they are
+//! dropped, since whoever waits asks again; compilations as the exchange bounds them; [`SEARCH_MAX`] for a search.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use herd_code::{Action, CompiledCode, Exchange, ExchangePort, Incoming, Permissions, SearchId, Wanted};
+use herd_model::{Digest, GuestFiles, SignedGuest};
+use herd_peers::Peers;
+use herd_runtime::{CodeSource, CodeTarget, CompiledGuest, Engine, GenerationRegistry, LoadError, Stage};
+use herd_signing::SignaturePolicy;
+use herd_sys::clock::unix_now;
+
+use crate::code_store::CodeStore;
+use crate::config::HerdConfig;
+
+/// Code of guests for one node and its neighbours.
+pub(crate) struct CodeExchange {
+    judge: Judge,
+    engine: Arc<Engine>,
+    /// Nobody else holds it for long, so the thread ends with this value.
+    events: Arc<SyncSender<Event>>,
+}
+
+/// What the thread of the exchange hears of.
+enum Event {
+    Received(String, Incoming),
+    Linked(String),
+    Unlinked(String),
+    Search(Wanted, Arc<[u8]>, Sender<Result<CompiledCode, String>>),
+    Compiled(Wanted, Result<CompiledCode, String>),
+}
+
+/// Whose code a node runs, and what it has.
+#[derive(Clone)]
+pub(crate) struct Judge {
+    pub(crate) node: String,
+    pub(crate) store: CodeStore,
+    pub(crate) policy: SignaturePolicy,
+    /// Target of this node, as it asks for code.
+    pub(crate) target: CodeTarget,
+    /// Version and settings of its engine.
+    pub(crate) compiler: String,
+    /// It compiles guests by itself.
+    pub(crate) compiles: bool,
+}
+
+impl Judge {
+    /// Returns the judge of a node that is configured so, whose program has this guest inside.
+    pub(crate) fn of(config: &HerdConfig, node: &str, engine: &Engine, built_in: Digest, state: &Path) -> Self {
+        Self {
+            node: node.into(),
+            store: CodeStore::new(state, node),
+            policy: config.swap.policy(built_in),
+            target: engine.code_target().clone(),
+            compiler: engine.compiler(),
+            compiles: config.runtime.compile && engine.compiles(),
+        }
+    }
+
+    /// Returns whether the node can load this guest by itself. Holds no code of it.
+    pub(crate) fn has_code(&self, engine: &Engine, guest: &SignedGuest) -> bool {
+        self.compiles || self.hold_signed(engine, guest).is_some()
+    }
+
+    /// Has the engine hold signed code of a guest from the disk of this node, if it does not compile and lacks the code.
+    pub(crate) fn hold_signed(&self, engine: &Engine, guest: &SignedGuest) -> Option<CompiledGuest> {
+        if self.compiles {
+            return None;
+        }
+        engine.find_compiled(&guest.guest).or_else(|| {
+            let code = self.own(guest.digest())?;
+            let held = engine.keep_compiled(&guest.guest, Some(&code.code));
+            held.inspect_err(|error| tracing::warn!(node = %self.node, %error, "signed code of a guest is not used"))
+                .ok()
+        })
+    }
+
+    /// Error of a guest without code. `why` is what other nodes said.
+    fn without_code(&self, why: &str) -> LoadError {
+        let asked =
+            if why.is_empty() { "no linked node is named in `swap.compilers`".into() } else { format!("asked {why}") };
+        let target = self.target.rounded();
+        let reason = format!(
+            "this node does not compile guests, and got no code for {target}: {asked}; name a node that is linked to it in `swap.compilers`, or \
+             swap to a signed bundle of herd compile GUEST --target {target}"
+        );
+        LoadError { stage: Stage::Compiled, reason }
+    }
+
+    /// Finds code of a guest on the disk of this node that its keys have signed.
+    pub(crate) fn own(&self, guest: Digest) -> Option<CompiledCode> {
+        self.store.find(&self.wanted(guest), |code| code.accepted_by(&self.policy, unix_now()).is_ok())
+    }
+
+    fn wanted(&self, guest: Digest) -> Wanted {
+        Wanted { guest, target: self.target.to_string(), compiler: self.compiler.clone() }
+    }
+}
+
+/// The node, as its exchange sees it.
+struct Port {
+    judge: Judge,
+    generations: Arc<GenerationRegistry>,
+}
+
+impl ExchangePort for Port {
+    fn code(&self, wanted: &Wanted) -> Option<Arc<[u8]>> {
+        self.judge.store.file(wanted)
+    }
+
+    fn component(&self, guest: Digest) -> Option<Arc<[u8]>> {
+        self.generations.component(guest)
+    }
+
+    fn accept(&self, from_compiler: bool, code: &CompiledCode) -> Result<(), String> {
+        if code.of.compiler != self.judge.compiler {
+            return Err(format!("its code is for {}, and this node has {}", code.of.compiler, self.judge.compiler));
+        }
+        let target: CodeTarget =
+            code.of.target.parse().map_err(|why| format!("its code is for {}: {why}", code.of.target))?;
+        self.judge.target.check_runs(&target).map_err(|why| format!("its code does not run here: {why}"))?;
+        if from_compiler {
+            return Ok(());
+        }
+        code.accepted_by(&self.judge.policy, unix_now()).map(drop).map_err(|why| why.to_string())
+    }
+}
+
+impl CodeExchange {
+    /// Starts the exchange of a node. `compilers` are the nodes that the configuration names.
+    pub(crate) fn start(
+        judge: Judge,
+        compilers: &[String],
+        engine: &Arc<Engine>,
+        generations: &Arc<GenerationRegistry>,
+        peers: &Arc<Peers>,
+    ) -> std::io::Result<Arc<Self>> {
+        let is_compiler = compilers.contains(&judge.node) && engine.compiles();
+        let permissions = Permissions {
+            compilers: compilers.iter().filter(|name| **name != judge.node).cloned().collect(),
+            takes_signed: judge.policy.requirement.is_some(),
+            compiles: is_compiler,
+        };
+        let (events, received) = sync_channel(EVENTS_MAX);
+        let events = Arc::new(events);
+        let port = Port { judge: judge.clone(), generations: Arc::clone(generations) };
+        let compilations = is_compiler.then(|| compile_thread(&judge, engine, Arc::downgrade(&events))).transpose()?;
+        let driver = Driver {
+            exchange: Exchange::new(permissions),
+            port,
+            peers: Arc::downgrade(peers),
+            compilations,
+            searching: BTreeMap::new(),
+        };
+        std::thread::Builder::new().name("herd-code".into()).spawn(move || driver.run(&received))?;
+        Ok(Arc::new(Self { judge, engine: Arc::clone(engine), events }))
+    }
+
+    /// Takes the message of a neighbour. Does not wait.
+    pub(crate) fn receive(&self, from: &str, message: &[u8]) -> Result<(), String> {
+        let message = Incoming::decode(message).map_err(|why| why.to_string())?;
+        if self.events.try_send(Event::Received(from.into(), message)).is_err() {
+            tracing::debug!(node = %self.judge.node, peer = from, "queue for messages about code full, message dropped");
+        }
+        Ok(())
+    }
+
+    /// Notes that a link came up. Does not wait.
+    pub(crate) fn linked(&self, peer: &str) {
+        let _ = self.events.try_send(Event::Linked(peer.into()));
+    }
+
+    /// Notes that a link went down. Does not wait.
+    pub(crate) fn unlinked(&self, peer: &str) {
+        let _ = self.events.try_send(Event::Unlinked(peer.into()));
+    }
+
+    /// Has the engine hold the code of a guest that this node cannot compile: from its cache or its disk, or else from other nodes. Blocks.
+    fn get(&self, files: GuestFiles<'_>) -> Result<Option<CompiledGuest>, LoadError> {
+        if self.judge.compiles {
+            return Ok(None);
+        }
+        let digest = Digest::of(files.guest);
+        if let Some(held) = self.engine.find_compiled(files.guest) {
+            return Ok(Some(held));
+        }
+        if let Some(code) = self.judge.own(digest) {
+            return self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some);
+        }
+        let code = self.search(digest, files.guest).map_err(|why| self.judge.without_code(&why))?;
+        let from = if code.signatures.is_empty() { "a compiler" } else { "a signer" };
+        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, from, "took compiled code of a guest");
+        self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some)
+    }
+
+    /// Stores code that an operator brought, if the keys of this node have signed it.
+    ///
+    /// # Errors
+    ///
+    /// They have not, or the disk fails. Nothing changed.
+    pub(crate) fn store(&self, file: &[u8]) -> Result<CompiledCode, String> {
+        let code = CompiledCode::decode(file).map_err(|why| why.to_string())?;
+        code.accepted_by(&self.judge.policy, unix_now()).map_err(|why| why.to_string())?;
+        self.judge.store.write(&code).map_err(|error| format!("cannot store compiled code: {error}"))?;
+        Ok(code)
+    }
+
+    fn search(&self, digest: Digest, guest: &[u8]) -> Result<CompiledCode, String> {
+        let (reply, found) = channel();
+        let search = Event::Search(self.judge.wanted(digest), guest.into(), reply);
+        self.events.send(search).map_err(|_| STOPPING.to_string())?;
+        found.recv_timeout(SEARCH_MAX).map_err(|_| STOPPING.to_string())?
+    }
+}
+
+impl CodeSource for CodeExchange {
+    fn hold(&self, files: GuestFiles<'_>) -> Result<Option<CompiledGuest>, LoadError> {
+        self.get(files)
+    }
+}
+
+/// State of the thread of an exchange.
+struct Driver {
+    exchange: Exchange,
+    port: Port,
+    /// Weak: the peers' host holds the exchange.
+    peers: Weak<Peers>,
+    compilations: Option<SyncSender<(Wanted, Arc<[u8]>)>>,
+    searching: BTreeMap<SearchId, Sender<Result<CompiledCode, String>>>,
+}
+
+impl Driver {
+    /// Ends when the node does.
+    fn run(mut self, events: &Receiver<Event>) {
+        loop {
+            let next = match self.exchange.is_idle() {
+                true => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => events.recv_timeout(TICK),
+            };
+            let event = match next {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let Some(peers) = self.peers.upgrade() else { return };
+            self.handle(event, Instant::now());
+            for action in self.exchange.take_actions() {
+                match action {
+                    Action::Send(peer, message) => peers.send_code_message(&peer, &Bytes::from(message)),
+                    Action::Compile(wanted, component) => self.compile(wanted, component),
+                    Action::Ended(id, result) => {
+                        if let Some(reply) = self.searching.remove(&id) {
+                            // Nobody waits for it any more if the node stops.
+                            let _ = reply.send(result);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Option<Event>, now: Instant) {
+        match event {
+            Some(Event::Received(from, message)) => {
+                self.exchange.receive(&from, message, &self.port, now);
+            }
+            Some(Event::Linked(peer)) => self.exchange.linked(&peer, now),
+            Some(Event::Unlinked(peer)) => self.exchange.unlinked(&peer, now),
+            Some(Event::Search(wanted, component, reply)) => {
+                let id = self.exchange.search(wanted, component, now);
+                self.searching.insert(id, reply);
+            }
+            Some(Event::Compiled(wanted, result)) => self.exchange.compiled(&wanted, result, now),
+            None => self.exchange.tick(now),
+        }
+    }
+
+    fn compile(&mut self, wanted: Wanted, component: Arc<[u8]>) {
+        let Some(compilations) = &self.compilations else { return };
+        if let Err(error) = compilations.try_send((wanted, component)) {
+            let (TrySendError::Full((wanted, _)) | TrySendError::Disconnected((wanted, _))) = error;
+            self.exchange.compiled(&wanted, Err("it has too much to compile".into()), Instant::now());
+        }
+    }
+}
+
+/// Starts the thread that compiles for neighbours.
+fn compile_thread(
+    judge: &Judge,
+    engine: &Arc<Engine>,
+    events: Weak<SyncSender<Event>>,
+) -> std::io::Result<SyncSender<(Wanted, Arc<[u8]>)>> {
+    let (queue, jobs) = sync_channel::<(Wanted, Arc<[u8]>)>(COMPILATIONS_MAX);
+    let (node, engine) = (judge.node.clone(), Arc::clone(engine));
+    let compile = move || {
+        while let Ok((wanted, component)) = jobs.recv() {
+            tracing::info!(
+                node,
+                digest = wanted.guest.short(),
+                target = wanted.target,
+                "compiling a guest for another node"
+            );
+            let result = compile_for(&engine, &wanted, &component);
+            let Some(events) = events.upgrade() else { return };
+            if events.send(Event::Compiled(wanted, result)).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("herd-code-make".into()).spawn(compile)?;
+    Ok(queue)
+}
+
+fn compile_for(engine: &Engine, wanted: &Wanted, component: &[u8]) -> Result<CompiledCode, String> {
+    if engine.compiler() != wanted.compiler {
+        return Err(format!("it has {}, and the node that asks needs {}", engine.compiler(), wanted.compiler));
+    }
+    let target: CodeTarget = wanted.target.parse().map_err(|why| format!("{}: {why}", wanted.target))?;
+    let code = engine.compile_for(component, &target).map_err(|error| error.to_string())?;
+    Ok(CompiledCode { of: wanted.clone(), code, signatures: Vec::new() })
+}
+
+/// Messages and links that wait for the thread.
+const EVENTS_MAX: usize = 256;
+/// Between two looks at what has waited for too long.
+const TICK: Duration = Duration::from_millis(100);
+/// Wait for a search. The exchange ends each before that.
+const SEARCH_MAX: Duration = Duration::from_secs(240);
+const COMPILATIONS_MAX: usize = 8;
+const STOPPING: &str = "the node is stopping";

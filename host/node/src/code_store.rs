@@ -1,0 +1,97 @@
+//! Signed code of guests on the disk of a node, for itself and for neighbours that do not compile.
+//!
+//! An operator brings it with a bundle. Its signatures verify it, so the files need no other protection: each is judged when it is used.
+//! Owns the directory and the names of files. Bounds: the newest [`FILES_MAX`] files.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use herd_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
+use herd_model::Digest;
+use herd_runtime::CodeTarget;
+use herd_sys::{FileStore, file_name};
+
+/// Signed code of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct CodeStore {
+    files: FileStore,
+}
+
+impl CodeStore {
+    /// Store of a node, in the state directory of its herd. Touches no file.
+    pub(crate) fn new(state: &Path, node: &str) -> Self {
+        Self { files: FileStore::new(state.join(DIRECTORY).join(file_name::of(node)), FILES_MAX) }
+    }
+
+    /// Stores code, in place of earlier code of the same guest for the same target and compiler.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails. Nothing changed.
+    pub(crate) fn write(&self, code: &CompiledCode) -> io::Result<()> {
+        let Wanted { guest, target, compiler } = &code.of;
+        let kind = Digest::of(format!("{target}\n{compiler}").as_bytes()).short();
+        self.files.write(&format!("{guest}-{kind}.code"), &[&code.encode()])
+    }
+
+    /// Finds code that runs where `wanted` says, and that `accepts` takes: of several, that which uses most of the processor.
+    pub(crate) fn find(&self, wanted: &Wanted, accepts: impl Fn(&CompiledCode) -> bool) -> Option<CompiledCode> {
+        let own: CodeTarget = wanted.target.parse().ok()?;
+        let entries = std::fs::read_dir(self.files.directory()).ok()?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let prefix = format!("{}-", wanted.guest);
+        let of_guest =
+            paths.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)));
+        let codes = of_guest.filter_map(|path| {
+            let is_sane = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CODE_FILE_BYTES_MAX as u64);
+            let code = CompiledCode::decode(&is_sane.then(|| std::fs::read(&path).ok())??).ok()?;
+            let target: CodeTarget = code.of.target.parse().ok()?;
+            let fits =
+                code.of.guest == wanted.guest && code.of.compiler == wanted.compiler && own.check_runs(&target).is_ok();
+            (fits && accepts(&code)).then_some((target, code))
+        });
+        // One that runs another's code uses at least as much of the processor.
+        let best = codes.reduce(|best, next| if next.0.check_runs(&best.0).is_ok() { next } else { best });
+        best.map(|(_, code)| code)
+    }
+
+    /// Returns the file of the code that [`find`](Self::find) finds for a neighbour, which judges it by itself.
+    pub(crate) fn file(&self, wanted: &Wanted) -> Option<Arc<[u8]>> {
+        Some(self.find(wanted, |_| true)?.encode().into())
+    }
+}
+
+const DIRECTORY: &str = "signed-code";
+/// The targets of a fleet for the guests of the last swaps; 0.7 MiB each.
+const FILES_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(target: &str, compiler: &str) -> CompiledCode {
+        let of = Wanted { guest: Digest::of(b"guest"), target: target.into(), compiler: compiler.into() };
+        CompiledCode { of, code: target.as_bytes().to_vec(), signatures: Vec::new() }
+    }
+
+    #[test]
+    fn code_store_finds_the_code_that_uses_most_of_the_processor() {
+        let state = tempfile::tempdir().unwrap();
+        let store = CodeStore::new(state.path(), "Riley");
+        let wanted = |target: &str| Wanted { target: target.into(), ..code("", "c 1").of };
+        assert_eq!(store.find(&wanted("x86_64-linux+v3"), |_| true), None);
+        for target in ["x86_64-linux", "x86_64-linux+v3", "x86_64-linux+v2", "aarch64-linux"] {
+            store.write(&code(target, "c 1")).unwrap();
+        }
+        store.write(&code("x86_64-linux+v3", "c 2")).unwrap();
+        let found = |target: &str| store.find(&wanted(target), |_| true).map(|code| code.of.target);
+        assert_eq!(found("x86_64-linux+v3+avx512f").as_deref(), Some("x86_64-linux+v3"));
+        assert_eq!(found("x86_64-linux+v2").as_deref(), Some("x86_64-linux+v2"));
+        assert_eq!(found("x86_64-linux").as_deref(), Some("x86_64-linux"));
+        assert_eq!(found("x86_64-linux+v3+small"), None, "other reservations");
+        let unsigned = |code: &CompiledCode| code.of.target != "x86_64-linux+v3";
+        let found = store.find(&wanted("x86_64-linux+v3"), unsigned).map(|code| code.of.target);
+        assert_eq!(found.as_deref(), Some("x86_64-linux+v2"), "what is not accepted is passed over");
+    }
+}

@@ -1,0 +1,127 @@
+//! Nodes that do not compile: where they get code from, and whose code they refuse. Nodes of the full program, told not to compile.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use herd_tests::{HELLO, Herd, Signer, WATCH, copy_guest};
+
+/// Setting of a node that does not compile.
+const DOES_NOT: &str = "runtime.compile=false";
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Compiles a guest into a bundle.
+fn compile(herd: &Herd, guest: &Path, targets: &[&str]) -> PathBuf {
+    let bundle = guest.with_extension("bundle");
+    let targets = targets.iter().flat_map(|target| ["--target", target]);
+    let arguments: Vec<&str> = ["compile"].into_iter().chain(targets).collect();
+    let compiled = herd.herd(&[&arguments[..], &[&shown(guest), "--out", &shown(&bundle)]].concat());
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    bundle
+}
+
+/// Goal: a node that does not compile swaps with its herd, with code of the node that the configuration names, and keeps it over a restart.
+/// Method: Riley compiles for Campbell, which is linked to it, and swaps of the herd, of the node alone, and as a canary.
+#[test]
+fn node_that_does_not_compile_gets_code_from_a_compiler_and_keeps_it() {
+    let herd = Herd::of(&[("Riley", &["Campbell", "Jaquez"]), ("Jaquez", &[]), ("Campbell", &[])])
+        .with("swap.compilers=[\"Riley\"]");
+    let (_riley, _jaquez) = (herd.run("Riley"), herd.run("Jaquez"));
+    let mut campbell = herd.run_with("Campbell", &[DOES_NOT]);
+    herd.await_linked(&herd.names());
+    herd.swap(HELLO, &[]).unwrap();
+    let hello = herd.serving("Riley");
+    assert_eq!(herd.serving("Campbell"), hello);
+    assert!(campbell.log().contains("took compiled code of a guest"), "{}", campbell.log());
+
+    // Alone, the component travels to the compiler first: no other node has it.
+    herd.swap(WATCH, &["Campbell"]).unwrap();
+    let watch = herd.serving("Campbell");
+    assert_ne!(watch, hello);
+    campbell.kill();
+    let campbell = herd.run_with("Campbell", &[DOES_NOT]);
+    assert_eq!(herd.serving("Campbell"), watch, "from its cache: no link was up yet");
+    assert!(!campbell.log().contains("took compiled code"), "{}", campbell.log());
+    drop(campbell);
+}
+
+/// Goal: a node runs nobody's code that the configuration does not name, and says what to do. Method: a herd without `swap.compilers`; then
+/// with a name of a node that is no neighbour.
+#[test]
+fn node_that_does_not_compile_refuses_a_swap_without_a_compiler() {
+    for setting in ["swap.compilers=[]", "swap.compilers=[\"Jaquez\"]"] {
+        let herd = Herd::of(&[("Riley", &["Campbell", "Jaquez"]), ("Jaquez", &[]), ("Campbell", &[])]).with(setting);
+        let (_riley, _jaquez) = (herd.run("Riley"), herd.run("Jaquez"));
+        let _campbell = herd.run_with("Campbell", &[DOES_NOT]);
+        herd.await_linked(&herd.names());
+        let before = herd.serving("Campbell");
+        let said = herd.swap(HELLO, &[]).unwrap_err();
+        assert!(said.contains("Campbell: not compiled: "), "{said}");
+        assert!(said.contains("swap.compilers") && said.contains("herd compile GUEST --target"), "{said}");
+        assert_eq!((herd.serving("Campbell"), herd.serving("Riley")), (before.clone(), before));
+    }
+}
+
+/// Goal: a herd in which no node compiles swaps to a bundle that a key of it signed, and to nothing else. Method: three nodes in a line,
+/// which start with the built-in guest; the bundle goes to one end.
+#[test]
+fn herd_that_does_not_compile_swaps_to_a_signed_bundle_only() {
+    let plan = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]);
+    let [release, stranger] = ["release", "stranger"].map(|name| Signer::new(&plan, name));
+    let herd = plan.with(&release.trusted()).with(DOES_NOT);
+    let mut nodes = herd.names().into_iter().map(|node| herd.run(node)).collect::<Vec<_>>();
+    herd.await_linked(&herd.names());
+    let built_in = herd.serving("Riley");
+
+    let guest = copy_guest(&herd, HELLO, "hello");
+    release.sign(&herd, &guest);
+    let said = herd.swap(&guest, &[]).unwrap_err();
+    assert!(
+        said.contains("not compiled: ") && said.contains("herd compile GUEST --target"),
+        "a component alone: {said}"
+    );
+
+    let bundle = compile(&herd, &guest, &[]);
+    let said = herd.swap(&bundle, &[]).unwrap_err();
+    assert!(said.contains("the compiled code is not accepted: it is not signed"), "{said}");
+    stranger.sign(&herd, &bundle);
+    let said = herd.swap(&bundle, &[]).unwrap_err();
+    assert!(
+        said.contains("the compiled code is not accepted: ")
+            && said.contains("which is not one of `swap.require_signature.keys`"),
+        "{said}"
+    );
+    let other = compile(&herd, &guest, &["aarch64-linux"]);
+    release.sign(&herd, &other);
+    let said = herd.swap(&other, &[]).unwrap_err();
+    assert!(
+        said.contains("not compiled: ") && said.contains("herd compile GUEST --target"),
+        "for another processor: {said}"
+    );
+    for node in herd.names() {
+        assert_eq!(herd.serving(node), built_in, "{node}");
+    }
+
+    let bundle = compile(&herd, &guest, &[]);
+    release.sign(&herd, &bundle);
+    let mut changed = fs::read(&bundle).unwrap();
+    let last = changed.len() - 2000;
+    changed[last] ^= 1;
+    fs::write(bundle.with_extension("changed"), changed).unwrap();
+    assert!(herd.swap(bundle.with_extension("changed"), &[]).is_err());
+    herd.swap(&bundle, &[]).unwrap();
+    let hello = herd.serving("Riley");
+    assert_ne!(hello, built_in);
+    for node in herd.names() {
+        assert_eq!(herd.serving(node), hello, "{node}");
+    }
+
+    // A node that was away gets it from its neighbours.
+    nodes.pop().unwrap().kill();
+    fs::remove_dir_all(herd.state_directory().join("code")).unwrap();
+    let juzang = herd.run("Juzang");
+    herd.await_serving(&hello, &["Juzang"]);
+    assert!(juzang.log().contains("took compiled code of a guest"), "{}", juzang.log());
+}
