@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use herd_runtime::Limits;
+use herd_runtime::{Limits, Reservation};
 use serde::{Deserialize, Serialize};
 
 /// Table `[runtime]`. None of it changes while a node runs.
@@ -26,11 +26,22 @@ pub struct RuntimeConfig {
     /// Highest `memory_mib_max` that a guest is granted if it states a need for more than the one above. Default 128. Raised, the
     /// memory of the process can grow by the difference per worker, generation and node with such a guest.
     pub needs_memory_mib_max: usize,
+    /// Address space that the memory of each instance reserves. Default `"large"`, some 4 GiB, and terabytes for the pool of all. `"small"` is
+    /// for emulators and machines with little address space: guests check the bounds of their memory and are slower, and machine code
+    /// that was compiled ahead has to be for a target with `+small`.
+    pub reservation: Reservation,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { workers: 0, deadline_ms: 10, memory_mib_max: 16, needs_deadline_ms_max: 100, needs_memory_mib_max: 128 }
+        Self {
+            workers: 0,
+            deadline_ms: 10,
+            memory_mib_max: 16,
+            needs_deadline_ms_max: 100,
+            needs_memory_mib_max: 128,
+            reservation: Reservation::Large,
+        }
     }
 }
 
@@ -44,6 +55,7 @@ impl RuntimeConfig {
             fuel_max: None,
             deadline_ceiling: Duration::from_millis(self.needs_deadline_ms_max),
             memory_bytes_ceiling: self.needs_memory_mib_max << 20,
+            reservation: self.reservation,
         }
     }
 }

@@ -20,6 +20,10 @@ use wasmtime::component::Component;
 use herd_model::Digest;
 use herd_sys::FileStore;
 
+use crate::engine::code_target::CodeTarget;
+use crate::engine::machine_code::engine_line;
+use crate::sandbox::limits::Limits;
+
 /// A directory of compiled guests.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
@@ -34,7 +38,12 @@ impl CodeCache {
     /// # Errors
     ///
     /// The directory cannot be created, belongs to another user, or is writable by others.
-    pub(crate) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
+    pub(crate) fn open(
+        directory: &Path,
+        #[cfg_attr(not(feature = "compiler"), expect(unused_variables, reason = "the hash is one of the compiler"))]
+        engine: &wasmtime::Engine,
+        (target, limits): (&CodeTarget, Limits),
+    ) -> io::Result<Self> {
         let files = FileStore::new(directory.into(), FILES_MAX);
         files.create_directory()?;
         let owner = rustix::process::geteuid().as_raw();
@@ -45,6 +54,8 @@ impl CodeCache {
         }
         // The default hasher is stable within one build of this program. Another build finds no file and compiles again.
         let mut hasher = DefaultHasher::new();
+        (engine_line(limits), target.to_string()).hash(&mut hasher);
+        #[cfg(feature = "compiler")]
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Ok(Self { files, compatibility: hasher.finish() })
     }
@@ -94,6 +105,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::engine::code_target::Reservation;
 
     struct Scratch(PathBuf);
 
@@ -113,6 +125,11 @@ mod tests {
         wasmtime::Engine::default()
     }
 
+    fn open(scratch: &Scratch, engine: &wasmtime::Engine) -> io::Result<CodeCache> {
+        let target = CodeTarget::of_this_machine(Reservation::Large);
+        CodeCache::open(&scratch.0, engine, (&target, Limits::default()))
+    }
+
     fn guest(number: u8) -> Digest {
         Digest::of(&[number])
     }
@@ -120,7 +137,7 @@ mod tests {
     #[test]
     fn code_cache_finds_inserted_code_and_rejects_damaged_code() {
         let (scratch, engine) = (Scratch::new(), engine());
-        let cache = CodeCache::open(&scratch.0, &engine).unwrap();
+        let cache = open(&scratch, &engine).unwrap();
         assert!(cache.find(&engine, guest(1)).is_none());
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         cache.insert(guest(1), &component);
@@ -135,10 +152,10 @@ mod tests {
     #[test]
     fn code_cache_ignores_code_for_another_engine() {
         let (scratch, plain) = (Scratch::new(), engine());
-        let cache = CodeCache::open(&scratch.0, &plain).unwrap();
+        let cache = open(&scratch, &plain).unwrap();
         cache.insert(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
-        assert!(CodeCache::open(&scratch.0, &other).unwrap().find(&other, guest(1)).is_none());
+        assert!(open(&scratch, &other).unwrap().find(&other, guest(1)).is_none());
     }
 
     #[test]
@@ -146,13 +163,13 @@ mod tests {
         let scratch = Scratch::new();
         std::fs::create_dir(&scratch.0).unwrap();
         std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(CodeCache::open(&scratch.0, &engine()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(open(&scratch, &engine()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
     fn code_cache_keeps_the_newest_files() {
         let (scratch, engine) = (Scratch::new(), engine());
-        let cache = CodeCache::open(&scratch.0, &engine).unwrap();
+        let cache = open(&scratch, &engine).unwrap();
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         for number in 0..40 {
             cache.insert(guest(number), &component);
