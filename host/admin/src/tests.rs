@@ -157,6 +157,10 @@ impl AdminHost for SlowHost {
         unreachable!("no test asks this")
     }
 
+    fn store_code(&self, _: &[u8], _: &str) -> Result<Value, Refusal> {
+        unreachable!("no test asks this")
+    }
+
     fn herd_swap(
         &self,
         _files: GuestFiles<'_>,

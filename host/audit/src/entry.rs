@@ -184,6 +184,7 @@ impl fmt::Display for Stage {
             Self::Restored => "restored",
             Self::Upgraded => "upgraded",
             Self::LogFilter => "log filter",
+            Self::Code => "code",
             Self::Log => "log",
             Self::Other => "unknown",
         })

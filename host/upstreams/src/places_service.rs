@@ -143,8 +143,12 @@ fn json(status: u16, value: &impl Serialize) -> Result<Answer, Failure> {
     Ok(Answer { status, body })
 }
 
-/// Returns the places of the process. All its nodes share them, because they take 16 MB.
+/// Returns the places of the process, if the build has any. All its nodes share them, because they take 16 MB.
 fn built_in() -> Option<&'static Places> {
+    if !Places::are_embedded() {
+        debug!("this build has no places");
+        return None;
+    }
     static PLACES: OnceLock<Option<Places>> = OnceLock::new();
     let places = PLACES.get_or_init(|| match Places::embedded() {
         Ok(places) => {

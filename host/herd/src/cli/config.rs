@@ -13,6 +13,7 @@ use herd_sys::clock::unix_now;
 use herd_upstreams::Upstreams;
 
 use super::Common;
+use super::built_in_guest::keep_built_in;
 use super::config_example::{self, ExampleArgs};
 use super::guest_file::read_signed_guest;
 use super::numbers::counted;
@@ -67,6 +68,7 @@ fn check(config: &HerdConfig) -> anyhow::Result<()> {
     let policy = config.swap.policy(Digest::of(DEFAULT_GUEST));
     policy.recognize(guest.files(), unix_now()).context("the guest of the configuration is not accepted")?;
     let engine = Engine::new(config.runtime.limits())?;
+    let _code = keep_built_in(&engine, config.guest.is_none())?;
     let records = Arc::new(MemoryRecords::default());
     ComponentDecider::load(&engine, &guest.guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;

@@ -87,7 +87,7 @@ fn rescue(
     }
     let before = match &args.before {
         Some(path) => {
-            let SignedGuest { guest, .. } = read_signed_guest(path)?;
+            let SignedGuest { guest, .. } = read_brought_guest(path)?.guest;
             let before = engine.inspect(&guest).with_context(|| path.display().to_string())?;
             before.form.map(|form| GuestBefore { name: sanitize(&path.display().to_string()), form })
         }

@@ -15,14 +15,18 @@ mod answers;
 mod audit;
 mod audit_table;
 mod backup;
+#[cfg(feature = "tools")]
 mod bench;
+mod built_in_guest;
 mod canary;
 mod cancellation;
 mod certs;
 mod client_runtime;
 mod code_report;
 mod colour;
+#[cfg(feature = "tools")]
 mod compile;
+#[cfg(feature = "tools")]
 mod completions;
 mod config;
 mod config_example;
@@ -32,6 +36,7 @@ mod convergence;
 mod doctor;
 mod exit_status;
 mod explain;
+#[cfg(feature = "tools")]
 mod feed;
 mod forget;
 mod format;
@@ -41,17 +46,23 @@ mod herd_status;
 mod inspect;
 mod json_text;
 mod keygen;
+#[cfg(not(feature = "tools"))]
+mod left_out;
 mod log;
 mod log_filter;
 mod logging;
+#[cfg(feature = "tools")]
 mod man;
+#[cfg(feature = "tools")]
 mod new;
 mod nodes;
 mod numbers;
 mod open_files;
+#[cfg(feature = "tools")]
 mod record;
 mod records;
 mod repair;
+#[cfg(feature = "tools")]
 mod replay;
 mod rollback;
 mod run;
@@ -64,6 +75,7 @@ mod shell_word;
 mod sign;
 mod signals;
 mod signature_report;
+#[cfg(feature = "tools")]
 mod sim;
 mod started_as;
 mod status;
@@ -73,6 +85,7 @@ mod succession;
 mod swap;
 mod swap_fault;
 mod table;
+#[cfg(feature = "tools")]
 mod test;
 mod tls;
 mod token;
@@ -156,6 +169,7 @@ enum Command {
     Run(run::RunArgs),
     /// Send lines to a node, as a client would, and print the answers.
     Send(send::SendArgs),
+    #[cfg(feature = "tools")]
     /// Replay a recorded GPS track, and check that every report becomes visible at every node.
     Feed(feed::FeedArgs),
     /// Show nodes, generations, records, digests and links.
@@ -245,6 +259,7 @@ enum Command {
     /// Looks at addresses, names, certificates, clocks, versions, open files and permissions, with the node running or not, and changes
     /// nothing. A line for each finding: `ok`, `warn` or `fault`. The exit code is 1 if there is a fault.
     Doctor(doctor::DoctorArgs),
+    #[cfg(feature = "tools")]
     /// Create a project for a guest of your own, in Rust, Python or JavaScript.
     ///
     /// Writes a folder with a first command, its transcripts, the sdk, the contract and a README, and prints the commands that build, test
@@ -266,29 +281,35 @@ enum Command {
     /// `herd swap GUEST` sends the file along, and nodes with `[swap.require_signature]` in their configuration take no guest without. Several
     /// keys can sign one guest, one after the other. See `herd help signatures`.
     Sign(sign::SignArgs),
+    #[cfg(feature = "tools")]
     /// Compile a guest ahead, for nodes that have no compiler, into GUEST.bundle.
     ///
     /// The bundle holds the component and its code for each target. `herd sign` signs both, and `herd swap` takes it over the admin socket,
     /// for a whole herd. Nodes take code only if the keys of their configuration signed it. See `herd help edge`.
     Compile(compile::CompileArgs),
+    #[cfg(feature = "tools")]
     /// Run transcripts against a guest, without sockets, and show differences.
     ///
     /// Each runs on a warm instance, and again with a fresh instance for every event: a difference between the two shows that the guest
     /// keeps state in its instance. The exit code is 0 if all hold, 1 if some do not or a budget is exceeded, and 2 for an invalid
     /// command line, and for a guest or a transcript that cannot be read.
     Test(test::TestArgs),
+    #[cfg(feature = "tools")]
     /// Make the decisions of a log again, and show what differs, by command and field.
     ///
     /// `[record]` in the configuration makes nodes write logs. With --guest, another guest decides: what would it have changed? The exit
     /// code is 1 if a decision differs.
     Replay(replay::ReplayArgs),
+    #[cfg(feature = "tools")]
     /// Redact a log of decisions.
     Record(record::RecordArgs),
+    #[cfg(feature = "tools")]
     /// Run whole herds on virtual time, with faults, and check that nothing is lost.
     ///
     /// Each seed is a herd with links, disks, clocks and clients of its own. A seed that breaks an invariant is printed with the command that
     /// replays it, then shrunk to a scenario and saved. The exit code is 1 if one does.
     Sim(sim::SimArgs),
+    #[cfg(feature = "tools")]
     /// Put load on nodes, or on any server of the line protocol, and report rates and latencies.
     ///
     /// Closed loop by default: the next command is sent when an answer arrives. With --rate, open loop: latency counts from the
@@ -305,9 +326,11 @@ enum Command {
     Context(context::ContextArgs),
     /// Print the version, and with --verbose what the program speaks, reads and contains.
     Version(version::VersionArgs),
+    #[cfg(feature = "tools")]
     /// Print a script with which a shell completes commands and arguments.
     #[command(after_help = completions::PLACES)]
     Completions(completions::CompletionsArgs),
+    #[cfg(feature = "tools")]
     /// Write manual pages into a directory, one for each command.
     Man(man::ManArgs),
     /// Print the help of a command, or a topic: concepts, swapping, signatures, agreement, files, contexts or exit-codes.
@@ -335,6 +358,11 @@ pub fn main() -> ExitCode {
 
 /// Prints what the parser says in place of running a command, which is also how it prints help, and returns its exit code.
 fn print_command_line_error(error: &clap::Error) -> ExitCode {
+    #[cfg(not(feature = "tools"))]
+    if let Some(left_out) = left_out::explain(error) {
+        eprintln!("{left_out}");
+        return ExitCode::from(2);
+    }
     if error.use_stderr() && wants_json() {
         print_json_error(error.render().to_string().trim_end());
     } else {
@@ -360,6 +388,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::up(&common.config_to_start()?, &args, log),
         Command::Run(args) => run::run(&common.config_to_start()?, &args, log),
         Command::Send(args) => send::send(&common.config()?, args),
+        #[cfg(feature = "tools")]
         Command::Feed(args) => feed::feed(&common.config()?, args),
         Command::Status(args) => status::status(&common.herd()?, &args),
         Command::Top(args) => top::top(&common.herd()?, &args),
@@ -379,20 +408,29 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Upgrade(args) => upgrade::upgrade(&common.herd()?, &args),
         Command::Certs(args) => certs::certs(common, &args),
         Command::Doctor(args) => doctor::doctor(&common.configured()?, &args),
+        #[cfg(feature = "tools")]
         Command::New(args) => new::new(&args),
         Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
         Command::Keygen(args) => keygen::keygen(&args),
         Command::Sign(args) => sign::sign(&args),
+        #[cfg(feature = "tools")]
         Command::Compile(args) => compile::compile(&args),
+        #[cfg(feature = "tools")]
         Command::Test(args) => test::test(&common.config()?, &args),
+        #[cfg(feature = "tools")]
         Command::Replay(args) => replay::replay(&common.config()?, &args),
+        #[cfg(feature = "tools")]
         Command::Record(args) => record::record(&common.config()?, &args),
+        #[cfg(feature = "tools")]
         Command::Sim(args) => sim::sim(&common.config()?, &args),
+        #[cfg(feature = "tools")]
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config(args) => config::config(common, &args),
         Command::Context(args) => context::context(common, &args),
         Command::Version(args) => Ok(version::version(&args)),
+        #[cfg(feature = "tools")]
         Command::Completions(args) => Ok(completions::completions(&args)),
+        #[cfg(feature = "tools")]
         Command::Man(args) => man::man(&args),
         Command::Help(args) => Ok(help::help(&args)),
     }

@@ -15,11 +15,12 @@ use herd_admin::Token;
 use herd_model::{Digest, GuestFiles, SignedGuest};
 use herd_node::config::HerdConfig;
 use herd_node::{LogFilter, Node, NodeProcess};
-use herd_runtime::Engine;
+use herd_runtime::{CompiledGuest, Engine};
 use herd_sys::workers::{self as worker, Workers};
 use herd_sys::{PassedSockets, Supervisor, state_directory};
 use serde_json::Value;
 
+use super::built_in_guest::keep_built_in;
 use super::guest_file::read_signed_guest;
 use super::logging::ProcessLog;
 use super::open_files::limit_clients;
@@ -86,6 +87,7 @@ impl Serving<'_> {
         self.set_workers();
         let (state, guest) = (self.state()?, self.guest()?);
         let engine = self.engine(&state)?;
+        let _code = keep_built_in(&engine, self.config.guest.is_none())?;
         for name in self.names {
             Node::check(self.config, name, &engine, (&guest, Digest::of(DEFAULT_GUEST)), &state)?;
         }
@@ -106,7 +108,8 @@ impl Serving<'_> {
         // Before the nodes start too: after an upgrade the manager waits for signs of life already. Ends with the runtime.
         tokio::spawn(supervisor.keep_alive(workers.rotation()));
         let (orders, mut order) = UpgradeOrders::new(started);
-        let (nodes, configured) = self.start(workers, predecessor, Arc::new(orders)).await?;
+        // The code is held for as long as the nodes run: the herd may swap to the guest in the program at any time.
+        let (nodes, configured, _built_in_code) = self.start(workers, predecessor, Arc::new(orders)).await?;
         let mut watch = self.watched.map(|file| Watch::start(file, &nodes));
         let waits_for_links = self.ready_when == ReadyWhen::Linked;
         let ready = async {
@@ -157,10 +160,11 @@ impl Serving<'_> {
         workers: &Workers,
         predecessor: Predecessor,
         orders: Arc<UpgradeOrders>,
-    ) -> anyhow::Result<(Vec<Node>, ConfiguredGuest)> {
+    ) -> anyhow::Result<(Vec<Node>, ConfiguredGuest, Option<CompiledGuest>)> {
         let (state, guest) = (self.state()?, self.guest()?);
         let token = Token::read_or_create(&state)?;
         let engine = self.engine(&state)?;
+        let built_in_code = keep_built_in(&engine, self.config.guest.is_none())?;
         let process = NodeProcess {
             engine: &engine,
             guest: &guest,
@@ -176,7 +180,8 @@ impl Serving<'_> {
         let starts = self.names.iter().map(|name| Node::start(self.config, name, &process));
         let nodes = try_join_all(starts).await?;
         check_untaken(&process.inherited)?;
-        Ok((nodes, ConfiguredGuest { digest: guest.digest().to_string(), path: self.config.guest.clone() }))
+        let configured = ConfiguredGuest { digest: guest.digest().to_string(), path: self.config.guest.clone() };
+        Ok((nodes, configured, built_in_code))
     }
 
     fn set_workers(&self) {

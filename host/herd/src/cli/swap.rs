@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
-use herd_admin::{ShareOptions, SwapOptions};
+use herd_admin::{AdminClientError, ShareOptions, SwapOptions};
 use herd_model::{GuestFiles, Share, SignedGuest};
 use serde_json::Value;
 
@@ -101,7 +102,14 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
         let brought = ask_each(config, &args.node, async |client, node| {
             bring_code(client, node, &codes).await.map(|()| Value::Null)
         })?;
-        brought.check()?;
+        // A node that is down begins nothing either.
+        let refused = brought.0.into_iter().find_map(|(node, answer)| match answer {
+            Err(AdminClientError::Refused(why)) => Some((node, why)),
+            _ => None,
+        });
+        if let Some((node, why)) = refused {
+            bail!("{node}: {why}");
+        }
     }
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, files, ShareOptions { share, swap: options }, format);

@@ -18,6 +18,10 @@ use wasmtime::component::Component;
 use herd_model::{Digest, MacKey};
 use herd_sys::{HeldDirectory, create_atomically, private_file};
 
+use crate::engine::code_target::CodeTarget;
+use crate::engine::machine_code::engine_line;
+use crate::sandbox::limits::Limits;
+
 /// A directory of compiled guests.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
@@ -35,11 +39,18 @@ impl CodeCache {
     /// # Errors
     ///
     /// The directory cannot be created, belongs to another user, or is writable by others; or the key cannot be read.
-    pub(crate) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
+    pub(crate) fn open(
+        directory: &Path,
+        #[cfg_attr(not(feature = "compiler"), expect(unused_variables, reason = "the hash is one of the compiler"))]
+        engine: &wasmtime::Engine,
+        (target, limits): (&CodeTarget, Limits),
+    ) -> io::Result<Self> {
         let files = HeldDirectory::open(directory, FILES_MAX)?;
         let key = key(&directory.with_added_extension("key"))?;
         // The default hasher is stable within one build of this program. Another build finds no file and compiles again.
         let mut hasher = DefaultHasher::new();
+        (engine_line(limits), target.to_string()).hash(&mut hasher);
+        #[cfg(feature = "compiler")]
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Ok(Self { files, path: directory.into(), key, compatibility: hasher.finish() })
     }
@@ -117,6 +128,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::engine::code_target::Reservation;
 
     struct Scratch(PathBuf);
 
@@ -137,6 +149,11 @@ mod tests {
         wasmtime::Engine::default()
     }
 
+    fn open(scratch: &Scratch, engine: &wasmtime::Engine) -> io::Result<CodeCache> {
+        let target = CodeTarget::of_this_machine(Reservation::Large);
+        CodeCache::open(&scratch.0, engine, (&target, Limits::default()))
+    }
+
     fn guest(number: u8) -> Digest {
         Digest::of(&[number])
     }
@@ -153,7 +170,7 @@ mod tests {
     #[test]
     fn code_cache_finds_inserted_code_and_nothing_that_was_changed() {
         let (scratch, engine) = (Scratch::new(), engine());
-        let cache = CodeCache::open(&scratch.0, &engine).unwrap();
+        let cache = open(&scratch, &engine).unwrap();
         assert!(cache.find(&engine, guest(1)).is_none());
         cache.insert(guest(1), &component(&engine));
         assert!(cache.find(&engine, guest(1)).is_some());
@@ -176,39 +193,38 @@ mod tests {
     #[test]
     fn code_cache_finds_no_code_of_another_guest_or_another_node() {
         let (scratch, other, engine) = (Scratch::new(), Scratch::new(), engine());
-        let (cache, of_another_node) =
-            (CodeCache::open(&scratch.0, &engine).unwrap(), CodeCache::open(&other.0, &engine).unwrap());
+        let (cache, of_another_node) = (open(&scratch, &engine).unwrap(), open(&other, &engine).unwrap());
         cache.insert(guest(1), &component(&engine));
         std::fs::copy(path(&cache, 1), path(&cache, 2)).unwrap();
         assert!(cache.find(&engine, guest(2)).is_none(), "code of guest 1 under the name of guest 2");
         std::fs::copy(path(&cache, 1), path(&of_another_node, 1)).unwrap();
         assert!(of_another_node.find(&engine, guest(1)).is_none(), "code that another node wrote");
-        let again = CodeCache::open(&scratch.0, &engine).unwrap();
+        let again = open(&scratch, &engine).unwrap();
         assert!(again.find(&engine, guest(1)).is_some(), "after a restart");
     }
 
     #[test]
     fn code_cache_without_a_private_key_is_not_used() {
         let (scratch, engine) = (Scratch::new(), engine());
-        CodeCache::open(&scratch.0, &engine).unwrap();
+        open(&scratch, &engine).unwrap();
         let key = scratch.0.with_added_extension("key");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let refused = CodeCache::open(&scratch.0, &engine).unwrap_err().to_string();
+        let refused = open(&scratch, &engine).unwrap_err().to_string();
         assert!(refused.contains("readable by other users"), "{refused}");
         std::fs::remove_file(&key).unwrap();
         std::fs::write(&key, "short").unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let refused = CodeCache::open(&scratch.0, &engine).unwrap_err().to_string();
+        let refused = open(&scratch, &engine).unwrap_err().to_string();
         assert!(refused.contains("contains no key; remove it"), "{refused}");
     }
 
     #[test]
     fn code_cache_ignores_code_for_another_engine() {
         let (scratch, plain) = (Scratch::new(), engine());
-        let cache = CodeCache::open(&scratch.0, &plain).unwrap();
+        let cache = open(&scratch, &plain).unwrap();
         cache.insert(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
-        assert!(CodeCache::open(&scratch.0, &other).unwrap().find(&other, guest(1)).is_none());
+        assert!(open(&scratch, &other).unwrap().find(&other, guest(1)).is_none());
     }
 
     #[test]
@@ -216,13 +232,13 @@ mod tests {
         let scratch = Scratch::new();
         std::fs::create_dir(&scratch.0).unwrap();
         std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(CodeCache::open(&scratch.0, &engine()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(open(&scratch, &engine()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
     fn code_cache_keeps_the_newest_files() {
         let (scratch, engine) = (Scratch::new(), engine());
-        let cache = CodeCache::open(&scratch.0, &engine).unwrap();
+        let cache = open(&scratch, &engine).unwrap();
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         for number in 0..40 {
             cache.insert(guest(number), &component);

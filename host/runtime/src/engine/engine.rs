@@ -19,11 +19,14 @@ use serde::Serialize;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use crate::engine::background::compile_at_low_priority;
 use crate::engine::code_cache::CodeCache;
+use crate::engine::code_target::{CodeTarget, Reservation};
+#[cfg(feature = "compiler")]
+use crate::engine::compilation::compile_at_low_priority;
 use crate::engine::file_kind::check_file;
 use crate::engine::inspect::{self, LoadError, Stage};
 use crate::engine::inspection::Inspection;
+use crate::engine::machine_code::{MachineCode, engine_line};
 use crate::forms::kept::RETIRED_MAX;
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
 use crate::sandbox::forms_instance::FormsInstance;
@@ -47,6 +50,7 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<HostState>,
     limits: Limits,
+    target: CodeTarget,
     code: Option<CodeCache>,
     /// Compiled guests that some generation still holds. Locked for the whole of a compilation, so that five nodes of one
     /// process that get the same guest at once compile it once.
@@ -127,11 +131,15 @@ impl Engine {
 
     /// Creates the engine with room for this many instances.
     pub(crate) fn make(limits: Limits, instances: u32, code: Option<&Path>) -> Result<Arc<Self>, EngineError> {
-        // The pool reserves terabytes of address space, which a machine with 39 address bits refuses. Such a machine still
-        // serves, with instances that are allocated one by one.
-        let engine = wasmtime::Engine::new(&pooled(limits, instances))
-            .or_else(|_| wasmtime::Engine::new(&config(limits)))
-            .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
+        let engine = match limits.reservation {
+            // The pool reserves terabytes of address space, which a machine with 39 address bits refuses. Such a machine still
+            // serves, with instances that are allocated one by one.
+            Reservation::Large => {
+                wasmtime::Engine::new(&pooled(limits, instances)).or_else(|_| wasmtime::Engine::new(&config(limits)))
+            }
+            Reservation::Small => wasmtime::Engine::new(&config(limits)),
+        };
+        let engine = engine.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
         // The asynchronous linking of WASI: the synchronous one starts a runtime inside the worker's runtime when a guest
         // prints or panics, and that panics the host.
@@ -141,13 +149,14 @@ impl Engine {
         if limits.fuel_max.is_none() {
             tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
         }
+        let target = CodeTarget::of_this_machine(limits.reservation);
         let code = code.and_then(|directory| {
-            CodeCache::open(directory, &engine)
+            CodeCache::open(directory, &engine, (&target, limits))
                 .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "the cache of compiled code is not used"))
                 .ok()
         });
         let (compiled, compiled_alive) = (Mutex::default(), Arc::default());
-        Ok(Arc::new(Self { engine, linker, limits, code, compiled, compiled_alive }))
+        Ok(Arc::new(Self { engine, linker, limits, target, code, compiled, compiled_alive }))
     }
 
     /// Returns the resources in use.
@@ -169,6 +178,12 @@ impl Engine {
         self.limits
     }
 
+    /// Returns what this engine runs: code for this target, or for one that needs less of the processor.
+    #[must_use]
+    pub fn code_target(&self) -> &CodeTarget {
+        &self.target
+    }
+
     /// Compiles a guest and reports its imports, exports, form, and every reason why this host cannot run it. Takes as long as
     /// a compilation: tens to hundreds of milliseconds.
     ///
@@ -188,36 +203,104 @@ impl Engine {
         Ok(inspection)
     }
 
-    /// Compiles a guest ahead of its use, and keeps its code for as long as the result lives. Takes as long as a compilation.
+    /// Compiles a guest ahead of its use, or loads the machine code of it, and keeps its code for as long as the result lives. Every
+    /// generation of the guest that is made meanwhile uses it. Takes as long as a compilation, or a millisecond with machine code.
+    ///
+    /// Machine code is a file that `precompile` made, of a build with the feature `compiler`. It cannot be verified and runs with the
+    /// rights of this process: the caller answers for where it came from.
     ///
     /// # Errors
     ///
-    /// This host cannot run the guest. Nothing changed.
-    pub fn keep_compiled(&self, bytes: &[u8]) -> Result<CompiledGuest, LoadError> {
-        self.compile(bytes).map(CompiledGuest)
+    /// This host cannot run the guest, or the machine code is not that of the guest, or is for another engine or machine. Nothing changed.
+    pub fn keep_compiled(&self, bytes: &[u8], code: Option<&[u8]>) -> Result<CompiledGuest, LoadError> {
+        self.compile_or_load(bytes, code).map(CompiledGuest)
+    }
+
+    /// Returns the code of a guest that is in memory or in the code cache, and keeps it for as long as the result lives. `None` if it is in
+    /// neither, or this host cannot run the guest. Never compiles.
+    #[must_use]
+    pub fn find_compiled(&self, bytes: &[u8]) -> Option<CompiledGuest> {
+        let digest = Digest::of(bytes);
+        let mut cache = self.compiled.lock();
+        if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
+            return Some(CompiledGuest(compiled));
+        }
+        let component = self.code.as_ref()?.find(&self.engine, digest)?;
+        self.link(&mut cache, &component, (bytes, digest), true).ok().map(CompiledGuest)
+    }
+
+    /// Returns whether this build compiles guests.
+    #[must_use]
+    pub fn compiles(&self) -> bool {
+        cfg!(feature = "compiler")
+    }
+
+    /// Returns the compiler whose code this engine runs, with its version and settings.
+    #[must_use]
+    pub fn compiler(&self) -> String {
+        engine_line(self.limits)
+    }
+
+    /// Compiles a guest into a file of machine code for another node, whose engine has the same limits but for its reservation. Takes as long
+    /// as a compilation.
+    ///
+    /// # Errors
+    ///
+    /// The guest does not compile, or this build has no compiler.
+    pub fn compile_for(&self, bytes: &[u8], target: &CodeTarget) -> Result<Vec<u8>, LoadError> {
+        #[cfg(feature = "compiler")]
+        return crate::engine::precompile::precompile(bytes, target, self.limits);
+        #[cfg(not(feature = "compiler"))]
+        Err(LoadError {
+            stage: Stage::Compiled,
+            reason: format!("this build has no compiler for {} bytes and {target}", bytes.len()),
+        })
+    }
+
+    /// Compiles a guest: see [`compile_or_load`](Self::compile_or_load).
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
+        self.compile_or_load(bytes, None)
     }
 
     /// Parses, compiles and links a guest, or returns it if a generation of this process holds it already. Takes tens to
-    /// hundreds of milliseconds: never call it on a worker thread.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
+    /// hundreds of milliseconds: never call it on a worker thread. With the machine code of the guest, which is trusted, it takes one.
+    pub(crate) fn compile_or_load(&self, bytes: &[u8], code: Option<&[u8]>) -> Result<Arc<Compiled>, LoadError> {
         let digest = Digest::of(bytes);
         let mut cache = self.compiled.lock();
         if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
         // A hit in the code cache skips the compiler and no check below: the contract of this host may have changed since.
-        let found = self.code.as_ref().and_then(|code| code.find(&self.engine, digest));
+        let found = match code {
+            Some(_) => None,
+            None => self.code.as_ref().and_then(|code| code.find(&self.engine, digest)),
+        };
         let was_there = found.is_some();
-        let component = found.map_or_else(|| self.parse_and_compile(bytes), Ok)?;
-        let (inspection, limits) = inspect::inspect(&self.engine, &component, (bytes, digest), self.limits);
+        let component = match (found, code) {
+            (Some(found), _) => found,
+            (None, Some(code)) => self.load(digest, code)?,
+            (None, None) => self.parse_and_compile(bytes)?,
+        };
+        self.link(&mut cache, &component, (bytes, digest), was_there)
+    }
+
+    /// Checks and links a component. `cached` says that its code is in the code cache.
+    fn link(
+        &self,
+        cache: &mut HashMap<Digest, Weak<Compiled>>,
+        component: &Component,
+        (bytes, digest): (&[u8], Digest),
+        cached: bool,
+    ) -> Result<Arc<Compiled>, LoadError> {
+        let (inspection, limits) = inspect::inspect(&self.engine, component, (bytes, digest), self.limits);
         if let Some(problem) = inspection.problems.first() {
             return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
         }
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
-        let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
+        let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new).map_err(checked)?;
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
-        let (cached, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
+        let (cached, exports_forms) = (AtomicBool::new(cached), inspection.exports_forms());
         let compiled =
             Arc::new(Compiled { pre, digest, limits, component: bytes.into(), exports_forms, cached, alive });
         // Swept on insertion only: a dead entry is a digest and a pointer, and guests are loaded rarely.
@@ -245,6 +328,36 @@ impl Engine {
         }
     }
 
+    /// Loads the machine code of a guest.
+    fn load(&self, guest: Digest, code: &[u8]) -> Result<Component, LoadError> {
+        let refused = |why: String| LoadError {
+            stage: Stage::Compiled,
+            reason: format!("its machine code cannot be used: {why}; {}", self.compile_command()),
+        };
+        let code = MachineCode::parse(code).and_then(|code| code.of(guest, &self.target, self.limits));
+        let code = code.map_err(|why| refused(why.to_string()))?;
+        // SAFETY: these bytes are what wasmtime made for this guest, version, settings and target: the file says so, and its checksum
+        // shows that they are intact. Wasmtime checks version, target and most settings again. That nobody forged the file is what
+        // callers of `keep_compiled` answer for. The bytes are copied, so a later write to their file cannot change running code.
+        #[allow(unsafe_code, reason = "machine code cannot be verified; its origin can")]
+        let component = unsafe { Component::deserialize(&self.engine, code) };
+        component.map_err(|error| refused(format!("{error:#}")))
+    }
+
+    /// Returns the advice how to make code for this machine.
+    fn compile_command(&self) -> String {
+        format!("type: herd compile GUEST --target {}", self.target.rounded())
+    }
+
+    #[cfg(not(feature = "compiler"))]
+    fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        check_file(bytes)?;
+        let reason =
+            format!("this build has no compiler, and needs the machine code of a guest; {}", self.compile_command());
+        Err(LoadError { stage: Stage::Compiled, reason })
+    }
+
+    #[cfg(feature = "compiler")]
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         check_file(bytes)?;
         compile_at_low_priority(|| Component::new(&self.engine, bytes))
@@ -269,7 +382,8 @@ pub enum EngineError {
     Thread(#[source] std::io::Error),
 }
 
-fn config(limits: Limits) -> Config {
+/// Settings of every engine. Code compiled ahead has to have the same: see `SETTINGS` of `engine::machine_code`.
+pub(crate) fn config(limits: Limits) -> Config {
     let mut config = Config::new();
     // Concurrency support costs 400 ns per call and serves WASI 0.3 only, which guests do not use.
     config
@@ -280,11 +394,19 @@ fn config(limits: Limits) -> Config {
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
         // A decision must be the same on every processor: nodes of a herd, rehearsals and shadows compare decisions.
-        .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         // Reads the DWARF of a component that carries some. Not by an environment variable, which is not part of the key of the
         // code cache.
         .wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    // As relaxed SIMD above. A setting of the compiler alone.
+    #[cfg(feature = "compiler")]
+    config.cranelift_nan_canonicalization(true);
+    if limits.reservation == Reservation::Small {
+        config
+            .memory_reservation(SMALL_RESERVATION_BYTES)
+            .memory_reservation_for_growth(SMALL_GROWTH_BYTES)
+            .memory_guard_size(SMALL_GUARD_BYTES);
+    }
     config
 }
 
@@ -320,7 +442,8 @@ fn instances(nodes: usize, slots: usize) -> u32 {
 }
 
 /// Returns what to do about a component that does not compile.
-fn advice(error: &wasmtime::Error) -> String {
+#[cfg(feature = "compiler")]
+pub(crate) fn advice(error: &wasmtime::Error) -> String {
     // wasmtime's message says how many of them the component has.
     if error.chain().any(|cause| cause.to_string().contains("in the pooling allocator")) {
         format!(
@@ -345,7 +468,14 @@ fn tick(engine: wasmtime::EngineWeak, every: Duration) -> std::io::Result<()> {
     std::thread::Builder::new().name("herd-deadline".into()).spawn(ticks).map(drop)
 }
 
+/// Small reservations: a memory of the default limit, which then never moves.
+const SMALL_RESERVATION_BYTES: u64 = 16 << 20;
+/// What a memory that grows beyond its small reservation reserves ahead of its size.
+const SMALL_GROWTH_BYTES: u64 = 1 << 20;
+/// Pages behind a small reservation: offsets in instructions below this need no check of their own.
+const SMALL_GUARD_BYTES: u64 = 64 << 10;
 /// Advice for the author of a component that does not compile: wasmtime names the problem, not the remedy.
+#[cfg(feature = "compiler")]
 const NOT_COMPILED: &str = "if the file was cut short or damaged, build or copy it again; \
     if it asks for more than this host compiles, build it with `--target wasm32-wasip2`";
 /// Epoch ticks per deadline. With 5, a guest is stopped at most a fifth of its deadline late.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::engine::code_target::Reservation;
 use crate::engine::needs::Needs;
 
 /// Limits of each guest instance, from the `[runtime]` table of the configuration. They do not change while a node runs.
@@ -32,6 +33,8 @@ pub struct Limits {
     /// Highest memory per instance, in bytes, that a guest is granted if it states that it needs more than
     /// [`memory_bytes_max`](Self::memory_bytes_max). Default 128 MiB.
     pub memory_bytes_ceiling: usize,
+    /// Address space that the memory of an instance reserves. Default large.
+    pub reservation: Reservation,
 }
 
 impl Limits {
@@ -82,6 +85,7 @@ impl Default for Limits {
             memory_bytes_max: 16 << 20,
             deadline_ceiling: Duration::from_millis(100),
             memory_bytes_ceiling: 128 << 20,
+            reservation: Reservation::Large,
             fuel_max: None,
         }
     }

@@ -24,7 +24,7 @@ const LONGITUDE_STEPS_MAX: i32 = 180 * STEPS_PER_DEGREE;
 const POPULATION_STEP: f64 = 1.07;
 
 /// The rows of a places file, one vector per column, all of the same length.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Columns {
     latitudes: Vec<i32>,
     longitudes: Vec<i32>,
@@ -68,6 +68,34 @@ impl Columns {
         let names = str::from_utf8(cut(header.names_bytes)?).map_err(|_| PlacesError::NotText)?.to_owned();
         let name_ends = find_name_ends(&names, header.rows)?;
         Ok(Self { latitudes, longitudes, countries, country_table, populations, kinds, names, name_ends })
+    }
+
+    /// Adds the rows of another file.
+    ///
+    /// # Errors
+    ///
+    /// [`PlacesError::OtherCountries`]: the two were not written together.
+    pub(super) fn append(&mut self, other: Self) -> Result<(), PlacesError> {
+        if self.len() == 0 {
+            *self = other;
+            return Ok(());
+        }
+        if other.country_table != self.country_table {
+            return Err(PlacesError::OtherCountries);
+        }
+        if other.len() > 0 {
+            self.names.push('\n');
+            // The names of a file are at most 16 MiB, so those of all files fit in 32 bits.
+            let start = self.names.len() as u32;
+            self.names.push_str(&other.names);
+            self.name_ends.extend(other.name_ends.iter().map(|end| start + end));
+        }
+        self.latitudes.extend(other.latitudes);
+        self.longitudes.extend(other.longitudes);
+        self.countries.extend(other.countries);
+        self.populations.extend(other.populations);
+        self.kinds.extend(other.kinds);
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {

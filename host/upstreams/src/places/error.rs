@@ -52,6 +52,10 @@ pub(crate) enum PlacesError {
     #[error("table of countries in the places file is malformed")]
     Countries,
 
+    /// Two files that were not written together.
+    #[error("places files have different tables of countries")]
+    OtherCountries,
+
     /// A coordinate is missing, too long or out of range.
     #[error("a coordinate in the places file is malformed")]
     Coordinate,

@@ -26,8 +26,13 @@ pub(crate) use self::error::PlacesError;
 pub(crate) const ATTRIBUTION: &str =
     "Contains data from GeoNames (geonames.org), CC BY 4.0, modified: reduced and rounded";
 
-/// Places file, written by `host/upstreams/data/build_places.py`.
-static PACKED: &[u8] = include_bytes!("../../data/places.bin.zst");
+/// Places files that this build has, written by `host/upstreams/data/build_places.py`.
+static PACKED: &[&[u8]] = &[
+    #[cfg(feature = "places-settlements")]
+    include_bytes!("../../data/settlements.bin.zst"),
+    #[cfg(feature = "places-all")]
+    include_bytes!("../../data/airports.bin.zst"),
+];
 
 /// Decoded and indexed places.
 pub(crate) struct Places {
@@ -58,6 +63,11 @@ pub(crate) struct NearbyPlace<'a> {
 }
 
 impl Places {
+    /// Returns whether the binary has places. A build without the features for them has none.
+    pub(crate) fn are_embedded() -> bool {
+        !PACKED.is_empty()
+    }
+
     /// Unpacks and indexes the data in the binary.
     ///
     /// Uses a processor for about 60 ms: call it once, off the worker threads.
@@ -97,8 +107,11 @@ impl Places {
         self.columns.len()
     }
 
-    fn unpack(packed: &[u8]) -> Result<Self, PlacesError> {
-        let columns = Columns::unpack(packed)?;
+    fn unpack(files: &[&[u8]]) -> Result<Self, PlacesError> {
+        let mut columns = Columns::default();
+        for packed in files {
+            columns.append(Columns::unpack(packed)?)?;
+        }
         let grid = Grid::new((0..columns.len()).map(|row| columns.position(row)));
         Ok(Self { columns, grid })
     }

@@ -9,7 +9,7 @@ use super::*;
 static EMBEDDED: LazyLock<Places> = LazyLock::new(|| Places::embedded().unwrap());
 
 fn places(rows: &[(&str, f64, f64)]) -> Places {
-    Places::unpack(&Sample::of(rows).packed()).unwrap()
+    Places::unpack(&[&Sample::of(rows).packed()]).unwrap()
 }
 
 fn names<'a>(near: &[NearbyPlace<'a>]) -> Vec<&'a str> {
@@ -92,11 +92,10 @@ fn nearby_with_limit_zero_is_empty() {
 
 #[test]
 fn damaged_data_is_an_error() {
-    let mut cut = PACKED.to_vec();
-    cut.truncate(PACKED.len() / 2);
-    let error = Places::unpack(&cut).err().unwrap();
+    let cut = &PACKED[0][..PACKED[0].len() / 2];
+    let error = Places::unpack(&[cut]).err().unwrap();
     assert_eq!(error.to_string(), "places data cannot be unpacked");
-    assert!(matches!(Places::unpack(b""), Err(PlacesError::Unpack(_))));
+    assert!(matches!(Places::unpack(&[b""]), Err(PlacesError::Unpack(_))));
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn away(herd: &Herd, programs: &Programs, running: &mut [(&str, Process)]) -> Re
     let hello = herd.serving("Riley");
     *process = programs.start(herd, node);
     herd.await_serving(&hello, &[node]);
-    herd.herd(&["swap", "--built-in"]);
+    herd.swap_with(DEFAULT_GUEST, &[]).map_err(anyhow::Error::msg)?;
     Ok(herd.serving(node) == herd.serving("Riley"))
 }
 

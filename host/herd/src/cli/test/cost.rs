@@ -73,7 +73,7 @@ fn of_guest(limits: Limits, path: &Path, transcripts: &[Transcript]) -> anyhow::
 /// Measures the calls of all transcripts. Also returns the number of transcripts that do not hold.
 fn measure(limits: Limits, guest: &[u8], transcripts: &[Transcript]) -> anyhow::Result<(Costs, usize)> {
     let (counting, serving) = (Engine::for_simulation(limits, 1)?, Engine::new(limits)?);
-    let _compiled = (counting.keep_compiled(guest)?, serving.keep_compiled(guest)?);
+    let _compiled = (counting.keep_compiled(guest, None)?, serving.keep_compiled(guest, None)?);
     let (mut costs, mut differing) = (Costs::new(), 0);
     for transcript in transcripts {
         let of = |engine, warmth| calls(engine, guest, transcript, warmth);

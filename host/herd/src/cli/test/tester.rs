@@ -62,7 +62,7 @@ impl<'a> Tester<'a> {
     /// This host cannot run it.
     pub(super) fn new(limits: Limits, guest: &'a [u8], compared: Compared, blesses: bool) -> anyhow::Result<Self> {
         let engine = Engine::new(limits)?;
-        let compiled = engine.keep_compiled(guest)?;
+        let compiled = engine.keep_compiled(guest, None)?;
         Ok(Self { engine, guest, _compiled: compiled, compared, blesses })
     }
 

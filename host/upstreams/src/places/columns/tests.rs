@@ -37,6 +37,21 @@ fn decode_reads_a_file_without_rows() {
 }
 
 #[test]
+fn files_are_read_one_behind_the_other() {
+    let unpack = |rows: &[(&str, f64, f64)]| Columns::unpack(&Sample::of(rows).packed()).unwrap();
+    for at in 0..=PLACES.len() {
+        let mut columns = Columns::default();
+        for rows in [&PLACES[..at], &PLACES[at..]] {
+            columns.append(unpack(rows)).unwrap();
+        }
+        assert_eq!(columns, unpack(&PLACES), "{at}");
+    }
+    let mut other = unpack(&PLACES);
+    other.country_table.pop();
+    assert!(matches!(unpack(&PLACES).append(other), Err(PlacesError::OtherCountries)));
+}
+
+#[test]
 fn decode_refuses_a_truncated_file() {
     let file = Sample::of(&PLACES).file();
     for length in 0..file.len() {
