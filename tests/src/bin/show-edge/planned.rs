@@ -3,13 +3,6 @@
 use anyhow::{Result, bail};
 use herd_tests::{Bar, Reporter, Row};
 
-/// A build without the compiler, which runs precompiled guests.
-pub(crate) const EDGE_BUILD: Row = Row {
-    name: "edge-build",
-    figures: &[Bar { figure: "edge build without the compiler", bar: "smaller, starts faster" }],
-    measure: not_built,
-};
-
 /// Guests from a registry.
 pub(crate) const REGISTRY: Row = Row {
     name: "registry",
