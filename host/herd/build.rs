@@ -22,8 +22,8 @@ fn main() {
         Some(path) => PathBuf::from(path),
         None => build_guest(),
     };
+    embed_transcripts();
     if cfg!(feature = "tools") {
-        embed_transcripts();
         embed_projects();
     }
     #[cfg(feature = "embedded-code")]
