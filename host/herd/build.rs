@@ -3,7 +3,7 @@
 //! The guest is built by a cargo of its own into `guest` of the target directory: a build script cannot wait for
 //! the lock that the cargo around it holds. `HERD_DEFAULT_GUEST` names a component to embed instead.
 //!
-//! With the feature `embedded-code` it compiles the guest for the target of the build, or for what `HERD_CODE_TARGET` says.
+//! With the feature `embedded-code` it compiles the guest for the target of the build, or for what `HERD_BUILD_CODE_TARGET` says.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ fn main() {
         Some(path) => PathBuf::from(path),
         None => build_guest(),
     };
+    embed_transcripts();
     if cfg!(feature = "tools") {
-        embed_transcripts();
         embed_projects();
     }
     #[cfg(feature = "embedded-code")]
@@ -38,16 +38,16 @@ fn main() {
 /// Embeds the machine code of the guest.
 #[cfg(feature = "embedded-code")]
 fn embed_code(guest: &Path) {
-    println!("cargo::rerun-if-env-changed=HERD_CODE_TARGET");
+    println!("cargo::rerun-if-env-changed=HERD_BUILD_CODE_TARGET");
     println!("cargo::rerun-if-changed={}", guest.display());
-    let target = env::var("HERD_CODE_TARGET").unwrap_or_else(|_| {
+    let target = env::var("HERD_BUILD_CODE_TARGET").unwrap_or_else(|_| {
         match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
             // What every processor has since 2009. A higher level decides no faster: docs/edge.md.
             Ok("x86_64") => "x86_64-linux+v2".into(),
             arch => format!("{}-linux", arch.unwrap_or_default()),
         }
     });
-    let target = target.parse().unwrap_or_else(|error| fail(&format!("HERD_CODE_TARGET: {error}")));
+    let target = target.parse().unwrap_or_else(|error| fail(&format!("HERD_BUILD_CODE_TARGET: {error}")));
     let component = std::fs::read(guest).unwrap_or_else(|error| fail(&format!("{}: {error}", guest.display())));
     let code = herd_runtime::precompile(&component, &target, herd_runtime::Limits::default());
     let code = code.unwrap_or_else(|error| fail(&format!("{}: {error}", guest.display())));

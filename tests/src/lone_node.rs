@@ -1,5 +1,7 @@
 //! A node that has a processor to itself, and the processor time of its answers.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::bench::{Bench, WARM_UP_S};
@@ -32,7 +34,17 @@ impl LoneNode {
     /// If it does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
-        let herd = Herd::of_one().as_for_users().with("runtime.workers=1");
+        Self::of_program(&Herd::binary(), settings)
+    }
+
+    /// Starts a node of another program with these settings.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn of_program(program: &Path, settings: &[&str]) -> Self {
+        let herd = Herd::of_one().as_for_users().with("runtime.workers=1").with_binary(program.into());
         let herd = settings.iter().fold(herd, |herd, setting| herd.with(setting));
         let process = herd.run_on_processor("Riley", 0);
         Self { herd, process }

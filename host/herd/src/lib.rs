@@ -19,5 +19,4 @@ pub static DEFAULT_GUEST_CODE: Option<&[u8]> = Some(include_bytes!(concat!(env!(
 pub static DEFAULT_GUEST_CODE: Option<&[u8]> = None;
 
 /// Transcripts of the line protocol, with their names.
-#[cfg(feature = "tools")]
 pub static TRANSCRIPTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/transcripts.rs"));

@@ -7,6 +7,8 @@
 //! One file per command; what commands share is in files named after it. The texts of `--help` are the doc comments of the
 //! arguments. Commands reach nodes only through their admin APIs, except `up` and `run`, which start them.
 
+#![cfg_attr(not(feature = "tools"), allow(dead_code, reason = "shared with commands that such a build leaves out"))]
+
 #[macro_use]
 mod stdout;
 

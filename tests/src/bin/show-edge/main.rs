@@ -5,14 +5,16 @@ use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod builds;
+mod edge_build;
 mod mixed;
-mod planned;
+mod registry;
+mod small_host;
 mod tampering;
 mod verdicts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 6] =
-    [tampering::ROW, verdicts::ROW, planned::EDGE_BUILD, mixed::ROW, planned::SMALL_HOST, planned::REGISTRY];
+const ROWS: [Row; 6] = [tampering::ROW, verdicts::ROW, edge_build::ROW, mixed::ROW, small_host::ROW, registry::ROW];
 
 fn main() -> ExitCode {
     run_show("edge", &ROWS, &[])

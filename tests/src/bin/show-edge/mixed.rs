@@ -1,12 +1,14 @@
 //! A herd of full and edge nodes: three of the full program, one without a compiler, and one of another processor under an emulator. Swaps,
 //! a canary, a rescue, a rollback and restarts, under load whose every answer is checked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::load::{Load, Outcome};
 use herd_tests::{Bar, Client, DEFAULT_GUEST, Fixture, HELLO, Herd, Process, Reporter, Row, WATCH};
+
+use crate::builds::{ARM, EDGE, emulator};
 
 pub(crate) const ROW: Row = Row {
     name: "mixed",
@@ -27,22 +29,12 @@ pub(crate) const ROW: Row = Row {
 struct Programs {
     edge: PathBuf,
     emulated: PathBuf,
+    emulator: PathBuf,
 }
 
 impl Programs {
-    /// Finds what `tests/show/edge` has built.
     fn find() -> Result<Self> {
-        let named = |variable: &str, what: &str| {
-            let path = std::env::var_os(variable)
-                .map(PathBuf::from)
-                .with_context(|| format!("{variable} does not name {what}"))?;
-            ensure!(path.is_file(), "{} is not there: {what}", path.display());
-            Ok(path)
-        };
-        Ok(Self {
-            edge: named("HERD_EDGE_BINARY", "an edge build for this processor")?,
-            emulated: named("HERD_EDGE_AARCH64", "an edge build for aarch64, which docs/edge.md says how to make")?,
-        })
+        Ok(Self { edge: EDGE.there()?, emulated: ARM.there()?, emulator: emulator()? })
     }
 
     fn start(&self, herd: &Herd, node: &str) -> Process {
@@ -51,7 +43,7 @@ impl Programs {
             // Reserving a terabyte takes an emulator seconds and gigabytes, and its processor is slow.
             "Bernard" => {
                 let settings = ["runtime.reservation=small", "runtime.deadline_ms=200", "runtime.workers=1"];
-                herd.run_program_with(Path::new(EMULATOR), &[self.emulated.as_os_str()], node, &settings)
+                herd.run_program_with(&self.emulator, &[self.emulated.as_os_str()], node, &settings)
             }
             _ => herd.run(node),
         }
@@ -179,8 +171,6 @@ fn away(herd: &Herd, programs: &Programs, running: &mut [(&str, Process)]) -> Re
     Ok(herd.serving(node) == herd.serving("Riley"))
 }
 
-/// Runs programs for aarch64 on other processors.
-const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 /// Commands per second on all nodes together: the emulated one is slow.
 const RATE: f64 = 200.0;
 const LOAD_TIME: Duration = Duration::from_secs(5);
