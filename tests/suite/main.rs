@@ -36,6 +36,7 @@ mod readme;
 mod records;
 mod reference;
 mod refusals;
+mod registry;
 mod rehearsals;
 mod remote;
 mod replay;

@@ -34,6 +34,7 @@ mod feed;
 mod forget;
 mod format;
 mod guest_file;
+mod guest_place;
 mod help;
 mod herd_status;
 mod inspect;
@@ -47,6 +48,7 @@ mod new;
 mod nodes;
 mod numbers;
 mod open_files;
+mod push;
 mod record;
 mod records;
 mod repair;
@@ -264,6 +266,11 @@ enum Command {
     /// `herd swap GUEST` sends the file along, and nodes with `[swap.require_signature]` in their configuration take no guest without. Several
     /// keys can sign one guest, one after the other. See `herd help signatures`.
     Sign(sign::SignArgs),
+    /// Store a guest in an OCI registry, with its signatures and transcripts.
+    ///
+    /// Prints the reference with the digest of the artifact, for `herd swap`, which takes no tag alone. Credentials are those of `docker login`
+    /// and `podman login`. A registry on loopback is reached over http, and every other one over https.
+    Push(push::PushArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
     ///
     /// Each runs on a warm instance, and again with a fresh instance for every event: a difference between the two shows that the guest
@@ -376,6 +383,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
         Command::Keygen(args) => keygen::keygen(&args),
         Command::Sign(args) => sign::sign(&args),
+        Command::Push(args) => push::push(&args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Replay(args) => replay::replay(&common.config()?, &args),
         Command::Record(args) => record::record(&common.config()?, &args),

@@ -5,15 +5,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use anyhow::bail;
+use clap::{Args, ValueHint};
 use herd_admin::{ShareOptions, SwapOptions};
 use herd_model::{GuestFiles, Share};
+use herd_registry::Artifact;
 
 use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
 use super::guest_file::{read_guest, read_signatures, read_signatures_beside};
+use super::guest_place::{GuestPlace, RegistryArgs};
 use super::nodes::{ask_each, ask_first};
 use super::transcript_file::transcripts_json;
 use super::watch::{RemoteHerd, follow};
@@ -23,17 +26,18 @@ use crate::DEFAULT_GUEST;
 /// Arguments of `herd swap`.
 #[derive(Debug, Args)]
 pub(super) struct SwapArgs {
-    /// Component to swap to, built for wasm32-wasip2.
-    #[arg(required_unless_present_any = ["report", "built_in"])]
-    guest: Option<PathBuf>,
+    /// Component to swap to, built for wasm32-wasip2: a file, or oci://HOST/REPOSITORY[:TAG]@sha256:DIGEST, as `herd push` prints it.
+    #[arg(required_unless_present_any = ["report", "built_in"], value_parser = GuestPlace::parser(), value_hint = ValueHint::FilePath)]
+    guest: Option<GuestPlace>,
     /// Swap to the guest built into this binary.
     #[arg(long, conflicts_with_all = ["guest", "watch"])]
     built_in: bool,
     /// Transcript (*.herd), or directory of transcripts, that the guest must pass before it serves, in place of those
-    /// embedded in it. Repeatable.
+    /// embedded in it or pulled with it. Repeatable.
     #[arg(long, value_name = "FILE")]
     transcripts: Vec<PathBuf>,
-    /// File of signatures of the guest, in place of GUEST.minisig, which is sent along if it exists. Repeatable. See `herd help signatures`.
+    /// File of signatures of the guest, in place of GUEST.minisig, which is sent along if it exists, or of those pulled with it. Repeatable.
+    /// See `herd help signatures`.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     signature: Vec<PathBuf>,
     /// Accept a guest that failed its probation before.
@@ -68,6 +72,8 @@ pub(super) struct SwapArgs {
     /// node applies the swap when it is back.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Print the answers of the nodes as JSON.
     #[arg(long)]
     json: bool,
@@ -81,20 +87,11 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
     }
     let SwapArgs { again, unrehearsed, reversible, force, .. } = *args;
     let options = SwapOptions { again, unrehearsed, reversible, force };
-    let guest = match &args.guest {
-        Some(path) if args.watch => {
-            follow(path, RemoteHerd::new(config, options)?);
-            return Ok(ExitCode::SUCCESS);
-        }
-        Some(path) => read_guest(path)?,
-        None => DEFAULT_GUEST.into(),
-    };
-    let signatures = match (&*args.signature, &args.guest) {
-        ([], Some(guest)) => read_signatures_beside(guest)?,
-        ([], None) => None,
-        (files, _) => Some(read_signatures(files)?),
-    };
-    let transcripts = (!args.transcripts.is_empty()).then(|| transcripts_json(&args.transcripts)).transpose()?;
+    if let (Some(GuestPlace::File(path)), true) = (&args.guest, args.watch) {
+        follow(path, RemoteHerd::new(config, options)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Artifact { guest, signatures, transcripts } = artifact(args)?;
     let (transcripts, signatures) = (transcripts.as_deref(), signatures.as_deref());
     let files = GuestFiles { guest: &guest, transcripts, signatures };
     if let Some(share) = args.shadow {
@@ -113,4 +110,24 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
         cancel_on_signal(client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")
+}
+
+/// Reads or pulls the guest with what is beside it. Files that the command line names replace what is beside it.
+fn artifact(args: &SwapArgs) -> anyhow::Result<Artifact> {
+    let mut artifact = match &args.guest {
+        Some(GuestPlace::Registry(_)) if args.watch => bail!("--watch follows a file; a digest never changes"),
+        Some(GuestPlace::Registry(reference)) => args.registry.pull(reference)?,
+        Some(GuestPlace::File(path)) => {
+            let signatures = if args.signature.is_empty() { read_signatures_beside(path)? } else { None };
+            Artifact { guest: read_guest(path)?, signatures, transcripts: None }
+        }
+        None => Artifact { guest: DEFAULT_GUEST.into(), signatures: None, transcripts: None },
+    };
+    if !args.signature.is_empty() {
+        artifact.signatures = Some(read_signatures(&args.signature)?);
+    }
+    if !args.transcripts.is_empty() {
+        artifact.transcripts = Some(transcripts_json(&args.transcripts)?);
+    }
+    Ok(artifact)
 }

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use herd_tests::{Row, run_show};
 
 mod planned;
+mod registry;
 mod tampering;
 mod verdicts;
 
 /// All rows, in the order in which they run.
 const ROWS: [Row; 6] =
-    [tampering::ROW, verdicts::ROW, planned::EDGE_BUILD, planned::MIXED, planned::SMALL_HOST, planned::REGISTRY];
+    [tampering::ROW, verdicts::ROW, planned::EDGE_BUILD, planned::MIXED, planned::SMALL_HOST, registry::ROW];
 
 fn main() -> ExitCode {
     run_show("edge", &ROWS, &[])

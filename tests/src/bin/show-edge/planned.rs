@@ -10,13 +10,6 @@ pub(crate) const EDGE_BUILD: Row = Row {
     measure: not_built,
 };
 
-/// Guests from a registry.
-pub(crate) const REGISTRY: Row = Row {
-    name: "registry",
-    figures: &[Bar { figure: "guest from an OCI registry", bar: "verified as a file is" }],
-    measure: not_built,
-};
-
 /// Full nodes and edge nodes in one herd, one of them of another processor.
 pub(crate) const MIXED: Row = Row {
     name: "mixed",
