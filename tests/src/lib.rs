@@ -47,6 +47,7 @@ mod rounds;
 mod scratch;
 mod sheet;
 mod signer;
+mod small_host;
 mod tmux;
 mod tool;
 
@@ -73,5 +74,6 @@ pub use rounds::Rounds;
 pub use scratch::Scratch;
 pub use sheet::{Bar, Extent, Reporter, Row, Sheet, run_show};
 pub use signer::{Signer, Tampering, copy_guest, tamperings};
+pub use small_host::SmallHost;
 pub use tmux::Tmux;
 pub use tool::tool;

@@ -44,6 +44,7 @@ mod log;
 mod log_filter;
 mod logging;
 mod man;
+mod memory;
 mod new;
 mod nodes;
 mod numbers;

@@ -20,13 +20,6 @@ pub(crate) const MIXED: Row = Row {
     measure: not_built,
 };
 
-/// A node within the limits of a small host.
-pub(crate) const SMALL_HOST: Row = Row {
-    name: "small-host",
-    figures: &[Bar { figure: "128 MiB and one core: a million reports", bar: "nothing killed, refusals counted" }],
-    measure: not_built,
-};
-
 fn not_built(_: &mut Reporter<'_>) -> Result<()> {
     bail!("not built yet")
 }
