@@ -246,7 +246,7 @@ impl Herd {
 
     /// Starts one node by a program that becomes it, and waits until it accepts clients.
     #[track_caller]
-    fn run_through(&self, program: &str, arguments: &[&str], node: &str) -> Process {
+    pub(crate) fn run_through(&self, program: &str, arguments: &[&str], node: &str) -> Process {
         let command = self.command(&["run", node]);
         let before: Vec<&OsStr> = arguments.iter().map(OsStr::new).chain([command.get_program()]).collect();
         let through = with_program(&command, Path::new(program), &before);

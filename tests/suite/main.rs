@@ -37,6 +37,7 @@ mod readme;
 mod records;
 mod reference;
 mod refusals;
+mod registry;
 mod rehearsals;
 mod remote;
 mod replay;

@@ -31,6 +31,9 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// Size of a file, in bytes: two targets of the largest guest, or all of an ordinary one.
+    pub const BYTES_MAX: usize = GUEST_BYTES_MAX + 2 * CODE_FILE_BYTES_MAX;
+
     /// Returns whether a file begins as a bundle.
     #[must_use]
     pub fn is_one(file: &[u8]) -> bool {
@@ -50,7 +53,7 @@ impl Bundle {
     /// It is none, or damaged.
     pub fn decode(file: &[u8]) -> Result<Self, BadBundle> {
         let body = file.strip_prefix(MAGIC).ok_or(BadBundle::NoBundle)?;
-        if file.len() > BYTES_MAX {
+        if file.len() > Self::BYTES_MAX {
             return Err(BadBundle::TooLong);
         }
         let bundle: Self = postcard::from_bytes(body).map_err(|_| BadBundle::Damaged)?;
@@ -80,7 +83,7 @@ pub enum BadBundle {
     #[error("the bundle is damaged; copy it again, or make it anew with herd compile")]
     Damaged,
     /// It is larger than any.
-    #[error("the bundle is too large: at most {} MiB, and {TARGETS_MAX} targets", BYTES_MAX >> 20)]
+    #[error("the bundle is too large: at most {} MiB, and {TARGETS_MAX} targets", Bundle::BYTES_MAX >> 20)]
     TooLong,
     /// Code in it was made of another component.
     #[error("the bundle was changed: its code for {target} was made of another component")]
@@ -94,8 +97,6 @@ pub enum BadBundle {
 const MAGIC: &[u8] = b"herd bundle 1\n";
 /// Targets of a bundle: the processors and C libraries of one fleet.
 const TARGETS_MAX: usize = 16;
-/// Size of a bundle, in bytes: two targets of the largest guest, or all of an ordinary one.
-const BYTES_MAX: usize = GUEST_BYTES_MAX + 2 * CODE_FILE_BYTES_MAX;
 
 #[cfg(test)]
 mod tests {

@@ -224,6 +224,19 @@ impl TrustBundle {
         Ok(if merged.encode() == self.encode() { Merge::Same } else { Merge::Newer(merged) })
     }
 
+    /// Returns the time by which a chain is judged: `now`, unless that is before a root of this herd was made. Then the clock of this host has not
+    /// been set since it started, as on one without a battery until it has reached a server for the time, and the later of what is certain
+    /// counts: the start of each root, and of the chain. So a certificate that expired since then passes until the clock is set; one that is
+    /// revoked, forged or of another herd does not.
+    fn judged_at(&self, chain: &[CertificateDer<'_>], now: Duration) -> Duration {
+        let made = self.roots.iter().map(|root| root.validity().not_before).max().unwrap_or_default();
+        if now >= made {
+            return now;
+        }
+        let starts = chain.iter().filter_map(|der| Some(Certificate::parse(der).ok()?.validity().not_before));
+        starts.fold(made, Duration::max)
+    }
+
     /// Takes a list that is newer than the one of its root, and leaves an older one aside.
     fn take_list(&mut self, list: RevocationList) -> Result<(), TrustError> {
         let root = self.roots.iter().find(|root| list.is_of(root)).ok_or(TrustError::Forged)?;
@@ -261,6 +274,7 @@ impl TrustBundle {
         if subject.herd != self.herd {
             return Err(PeerError::WrongHerd { theirs: subject.clone(), ours: self.herd.clone() });
         }
+        let now = self.judged_at(chain, now);
         let role = || subject.role.clone();
         let usage = match (&subject.role, side) {
             (Role::Node(_), PeerSide::Server) => KeyUsage::server_auth(),

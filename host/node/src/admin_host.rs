@@ -15,7 +15,7 @@ use herd_rollout::{NotSwapped, Outcome, Rollout, SwapId};
 use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
 use herd_store::Durability;
-use herd_sys::{Tracer, TrafficLog, workers};
+use herd_sys::{HostMemory, Tracer, TrafficLog, memory_is_short, workers};
 use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
 
@@ -80,6 +80,7 @@ impl AdminHost for AdminAdapter {
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": records,
             "durability": self.durability,
+            "memory": memory(),
             "log": self.store.status(),
             "converged": links.iter().all(|link| link.replication.as_ref().is_some_and(LinkReplication::converged)),
             "sessions": self.sessions.status(),
@@ -277,6 +278,13 @@ impl AdminAdapter {
             _ => Err(Refusal::Conflict(why)),
         }
     }
+}
+
+/// Describes the memory of the process. Null if the system does not say.
+fn memory() -> Value {
+    let Some(memory) = HostMemory::read() else { return Value::Null };
+    let (bytes_max, bytes_used) = (memory.bytes_max(), memory.bytes_used());
+    json!({ "bytes_max": bytes_max, "set_by": memory.set_by(), "bytes_used": bytes_used, "short": memory_is_short() })
 }
 
 /// Reason in the audit log for a candidate that its operator did not wait for.

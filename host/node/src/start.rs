@@ -17,7 +17,7 @@ use herd_runtime::{CodeSource, Engine, Observer};
 use herd_sessions::{Sessions, TlsCertificate, TlsPort, Topics};
 use herd_store::Durability;
 use herd_sys::clock::{unix_now, unix_now_ns};
-use herd_sys::{TrafficLog, file_name};
+use herd_sys::{TrafficLog, file_name, memory_is_short};
 use herd_upstreams::Upstreams;
 use tokio_util::task::TaskTracker;
 
@@ -116,6 +116,7 @@ impl Node {
         let opened = move || RecordsStore::open(&folder, replica, store_config, forget_keep);
         let opened = tokio::task::spawn_blocking(opened).await;
         let (store, replica) = opened.map_err(|_| StartError::Panicked(name.into()))??;
+        replica.table().refuse_growth_while(memory_is_short);
         let store = Arc::new(store);
         let upstreams = Arc::new(Upstreams::new(name, &config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;

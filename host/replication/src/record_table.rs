@@ -68,6 +68,18 @@ impl RecordTable {
         }
     }
 
+    /// Sets what is asked, before the records of clients grow, whether memory is short: true refuses them as a full table does. Those of peers are
+    /// kept all the same, because nodes would not converge otherwise. Only the first call has an effect.
+    pub fn refuse_growth_while(&self, is_short: fn() -> bool) {
+        self.usage.ask(is_short);
+    }
+
+    /// Returns how many reports of clients were refused for want of room.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.usage.refused()
+    }
+
     /// Prefetches the records of keys that will be offered or looked up soon.
     ///
     /// The waits for memory overlap: first those for the buckets of all keys, and then those for their records.
@@ -305,7 +317,7 @@ impl RecordTable {
     pub fn status(&self) -> RecordsStatus {
         let (keys, bytes, quarantined) = (self.keys(), self.bytes(), self.quarantined_len());
         let digest = self.digests.refresh(self, self.cutoff_s()).root().digest();
-        RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest }
+        RecordsStatus { keys, bytes, quarantined, refused: self.refused(), forms: self.form_counts(), digest }
     }
 
     fn scan_shard(&self, shard: usize, mut each: impl FnMut(Scanned<'_>)) {

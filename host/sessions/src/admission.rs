@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use herd_sys::{ClientSocket, workers};
+use herd_sys::{ClientSocket, memory_is_short, workers};
 
 use crate::core::addresses::CountedAddress;
 use crate::core::pace::Pace;
@@ -43,6 +43,10 @@ impl<S: SessionsHost> Admission<S> {
     }
 
     fn within_limits(shared: &Arc<Shared<S>>, address: SocketAddr) -> Result<Self, Refusal> {
+        // Sessions that are there are served on: what they take is bounded, and nobody knows which of them to end.
+        if memory_is_short() {
+            return Err(Refusal::Memory);
+        }
         let socket = ClientSocket::acquire().ok_or(Refusal::OpenFiles)?;
         // Increments before it compares, and takes that back on refusal: two workers cannot both get the last permit.
         if shared.open.fetch_add(1, Ordering::Relaxed) >= shared.context.limits.sessions_max {

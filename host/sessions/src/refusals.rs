@@ -17,6 +17,8 @@ use crate::core::timeouts::Timeout;
 pub(crate) enum Refusal {
     /// The allow list does not have its address.
     NotAllowed,
+    /// The memory of the process is short.
+    Memory,
     /// The node has as many sessions as it may.
     Sessions,
     /// Its address has as many sessions as it may.
@@ -47,8 +49,9 @@ pub(crate) struct Refusals {
 }
 
 impl Refusal {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::NotAllowed,
+        Self::Memory,
         Self::Sessions,
         Self::SessionsOfAddress,
         Self::ConnectionRate,
@@ -64,6 +67,7 @@ impl Refusal {
     fn label(self) -> &'static str {
         match self {
             Self::NotAllowed => "not_allowed",
+            Self::Memory => "memory",
             Self::Sessions => "sessions_max",
             Self::SessionsOfAddress => "sessions_per_address_max",
             Self::ConnectionRate => "connections_per_s",

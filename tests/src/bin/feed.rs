@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use herd::DEFAULT_GUEST;
 use herd_admin::Token;
-use herd_node::config::{HerdConfig, MetricsConfig, NodeConfig};
+use herd_node::config::{HerdConfig, NodeConfig};
 use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
 use herd_sessions::SyntheticLoad;
@@ -44,8 +44,9 @@ fn main() -> anyhow::Result<()> {
         classic_peers: vec![],
         links: vec![],
     };
-    let metrics = MetricsConfig { enabled: false, ..MetricsConfig::default() };
-    let config = HerdConfig { nodes: [("Riley".into(), node)].into(), metrics, ..HerdConfig::default() };
+    let mut config = HerdConfig::default();
+    config.nodes = [("Riley".into(), node)].into();
+    config.metrics.enabled = false;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let threads = Workers::start()?;
     let (answers, taken) = runtime.block_on(async {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use syn::{Attribute, Expr, ExprLit, Fields, GenericArgument, Item, ItemStruct, Lit, Meta, PathArguments, Type};
+use syn::{
+    Attribute, Expr, ExprLit, Fields, GenericArgument, Item, ItemStruct, Lit, Meta, PathArguments, Type, Visibility,
+};
 use toml::Value;
 
 /// Makes the page from the sources in a directory and the defaults.
@@ -68,7 +70,8 @@ impl Tables {
         }
         let Fields::Named(fields) = &table.fields else { panic!("{name} is no table") };
         let (mut rows, mut inner) = (String::new(), Vec::new());
-        for field in &fields.named {
+        // A field that is not public holds no value of the configuration.
+        for field in fields.named.iter().filter(|field| matches!(field.vis, Visibility::Public(_))) {
             let key = field.ident.as_ref().unwrap().to_string();
             let default = defaults.and_then(|defaults| defaults.get(&key));
             let text = docs(&field.attrs);

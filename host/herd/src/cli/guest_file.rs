@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use herd_code::{Bundle, CompiledCode};
 use herd_model::SignedGuest;
-use herd_model::limits::SIGNATURES_BYTES_MAX;
+use herd_model::limits::{GUEST_BYTES_MAX, SIGNATURES_BYTES_MAX};
 use herd_signing::{SignatureFile, beside};
 
 /// Reads a component.
@@ -41,12 +41,17 @@ pub(super) struct BroughtGuest {
 ///
 /// A file cannot be read, or the bundle is damaged; the error names it.
 pub(super) fn read_brought_guest(path: &Path) -> anyhow::Result<BroughtGuest> {
-    let file = read_guest(path)?;
+    let named = || path.display().to_string();
+    let size = path.metadata().with_context(named)?.len();
+    let file = if size > Bundle::BYTES_MAX as u64 { Vec::new() } else { read_guest(path)? };
     if !Bundle::is_one(&file) {
+        if size > GUEST_BYTES_MAX as u64 {
+            bail!("{} has {size} bytes; a guest has at most {GUEST_BYTES_MAX}", named());
+        }
         let signatures = read_signatures_beside(path)?.map(Into::into);
         return Ok(BroughtGuest { guest: SignedGuest { guest: file.into(), signatures }, codes: Vec::new() });
     }
-    let Bundle { guest, signatures, codes } = Bundle::decode(&file).with_context(|| path.display().to_string())?;
+    let Bundle { guest, signatures, codes } = Bundle::decode(&file).with_context(named)?;
     let signatures = (!signatures.is_empty()).then(|| signatures.into());
     Ok(BroughtGuest { guest: SignedGuest { guest: guest.into(), signatures }, codes })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueHint};
 use herd_audit::sanitize;
 use herd_model::limits::GUEST_BYTES_MAX;
 use herd_model::{Digest, SignedGuest};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::admin_herd::AdminHerd;
 use super::code_report::CodeReport;
 use super::guest_file::{BroughtGuest, read_brought_guest, read_signatures};
+use super::guest_place::{GuestPlace, RegistryArgs};
 use super::json_text::{short, text};
 use super::nodes::ask_first_with;
 use super::signature_report::SignatureReport;
@@ -26,14 +27,17 @@ use crate::DEFAULT_GUEST;
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// Component or bundle to inspect.
-    guest: PathBuf,
-    /// File of signatures, in place of GUEST.minisig. Repeatable.
+    /// Component to inspect: a file, which may be a bundle, or oci://HOST/REPOSITORY:TAG, with or without a digest.
+    #[arg(value_parser = GuestPlace::parser(), value_hint = ValueHint::FilePath)]
+    guest: GuestPlace,
+    /// File of signatures, in place of GUEST.minisig or those pulled with the guest. Repeatable.
     #[arg(long, value_name = "FILE")]
     signature: Vec<PathBuf>,
     /// Compare it with this component, in place of the guest that the herd serves.
     #[arg(long, value_name = "FILE")]
     before: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Print the inspection as JSON.
     #[arg(long)]
     json: bool,
@@ -41,12 +45,8 @@ pub(super) struct InspectArgs {
 
 /// Inspects a guest. Fails if this host cannot run it, or the configuration would not accept it.
 pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let named = || args.guest.display().to_string();
-    let size = args.guest.metadata().with_context(named)?.len();
-    if size > GUEST_BYTES_MAX as u64 {
-        bail!("{} has {size} bytes; a guest has at most {GUEST_BYTES_MAX}", named());
-    }
-    let BroughtGuest { mut guest, codes } = read_brought_guest(&args.guest)?;
+    let named = || args.guest.to_string();
+    let (BroughtGuest { mut guest, codes }, place) = read_or_pull(args)?;
     if !args.signature.is_empty() {
         guest.signatures = Some(read_signatures(&args.signature)?.into());
     }
@@ -61,9 +61,13 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
         json["signature"] = signatures.json();
         json["rescue"] = json!(rescue);
         json["code"] = json!(codes);
+        json["reference"] = json!(place);
         say!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         // The verdict of the host last, because it is what most people look for.
+        if let Some(place) = &place {
+            say!("from     {place}");
+        }
         say_on!("{}{signatures}", inspection.facts());
         codes.iter().for_each(|code| say!("{code}"));
         if let Some(Rescue { verdict, .. }) = &rescue {
@@ -73,6 +77,17 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
     }
     let is_good = inspection.problems.is_empty() && signatures.refused.is_none();
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads the guest, or pulls it, with the reference that has its digest.
+fn read_or_pull(args: &InspectArgs) -> anyhow::Result<(BroughtGuest, Option<String>)> {
+    match &args.guest {
+        GuestPlace::File(path) => Ok((read_brought_guest(path)?, None)),
+        GuestPlace::Registry(reference) => {
+            let (reference, artifact) = args.registry.pull_current(reference)?;
+            Ok((BroughtGuest { guest: artifact.files().into(), codes: Vec::new() }, Some(reference.to_string())))
+        }
+    }
 }
 
 /// Compares a guest with the one before it. None for a component that is no guest.

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::colour::is_coloured;
 use super::log_filter::{FilterError, parse};
@@ -18,7 +19,7 @@ use super::log_filter::{FilterError, parse};
 pub(super) struct ProcessLog(Arc<Shown>);
 
 struct Shown {
-    layer: reload::Handle<EnvFilter, Registry>,
+    layer: reload::Handle<Targets, Registry>,
     /// As it was typed. Held while the filter is replaced.
     text: Mutex<String>,
 }

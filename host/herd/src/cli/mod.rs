@@ -43,6 +43,7 @@ mod feed;
 mod forget;
 mod format;
 mod guest_file;
+mod guest_place;
 mod help;
 mod herd_status;
 mod inspect;
@@ -55,11 +56,13 @@ mod log_filter;
 mod logging;
 #[cfg(feature = "tools")]
 mod man;
+mod memory;
 #[cfg(feature = "tools")]
 mod new;
 mod nodes;
 mod numbers;
 mod open_files;
+mod push;
 #[cfg(feature = "tools")]
 mod record;
 mod records;
@@ -283,6 +286,11 @@ enum Command {
     /// `herd swap GUEST` sends the file along, and nodes with `[swap.require_signature]` in their configuration take no guest without. Several
     /// keys can sign one guest, one after the other. See `herd help signatures`.
     Sign(sign::SignArgs),
+    /// Store a guest in an OCI registry, with its signatures and transcripts.
+    ///
+    /// Prints the reference with the digest of the artifact, for `herd swap`, which takes no tag alone. Credentials are those of `docker login`
+    /// and `podman login`. A registry on loopback is reached over http, and every other one over https.
+    Push(push::PushArgs),
     #[cfg(feature = "tools")]
     /// Compile a guest ahead, for nodes that have no compiler, into GUEST.bundle.
     ///
@@ -415,6 +423,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
         Command::Keygen(args) => keygen::keygen(&args),
         Command::Sign(args) => sign::sign(&args),
+        Command::Push(args) => push::push(&args),
         #[cfg(feature = "tools")]
         Command::Compile(args) => compile::compile(&args),
         #[cfg(feature = "tools")]

@@ -23,6 +23,7 @@ use serde_json::Value;
 use super::built_in_guest::keep_built_in;
 use super::guest_file::read_signed_guest;
 use super::logging::ProcessLog;
+use super::memory;
 use super::open_files::limit_clients;
 use super::serving_guest::ConfiguredGuest;
 use super::signals::Signals;
@@ -60,6 +61,11 @@ impl Serving<'_> {
     ///
     /// A node did not start, or links did not come up in time. Nothing is left running.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = memory::fitted(self.config, self.names.len());
+        Serving { config: &config, ..self }.run_fitted()
+    }
+
+    fn run_fitted(self) -> anyhow::Result<ExitCode> {
         self.set_workers();
         let started = StartedAs::read().context("cannot read how this process was started")?;
         // Before there are threads, because it changes the environment.
@@ -69,6 +75,7 @@ impl Serving<'_> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let workers = Workers::start().context("cannot start worker threads")?;
+        memory::watch();
         let served = runtime.block_on(self.serve(&workers, started.clone(), predecessor));
         // A task that does not end, such as a DNS look-up, must not delay the exit.
         runtime.shutdown_timeout(Duration::from_millis(100));
@@ -85,6 +92,12 @@ impl Serving<'_> {
     /// It cannot.
     pub(super) fn check(self) -> anyhow::Result<ExitCode> {
         self.set_workers();
+        let config = memory::fitted(self.config, self.names.len());
+        let this = Serving { config: &config, ..self };
+        this.check_fitted()
+    }
+
+    fn check_fitted(&self) -> anyhow::Result<ExitCode> {
         let (state, guest) = (self.state()?, self.guest()?);
         let engine = self.engine(&state)?;
         let _code = keep_built_in(&engine, self.config.guest.is_none())?;

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueHint};
 use herd_admin::{AdminClientError, ShareOptions, SwapOptions};
+use herd_code::CompiledCode;
 use herd_model::{GuestFiles, Share, SignedGuest};
+use herd_registry::Artifact;
 use serde_json::Value;
 
 use super::admin_herd::AdminHerd;
@@ -16,6 +18,7 @@ use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
 use super::guest_file::{BroughtGuest, bring_code, read_brought_guest, read_signatures};
+use super::guest_place::{GuestPlace, RegistryArgs};
 use super::nodes::{ask_each, ask_first};
 use super::transcript_file::transcripts_json;
 use super::watch::{RemoteHerd, follow};
@@ -25,17 +28,19 @@ use crate::DEFAULT_GUEST;
 /// Arguments of `herd swap`.
 #[derive(Debug, Args)]
 pub(super) struct SwapArgs {
-    /// Component to swap to, built for wasm32-wasip2, or a bundle of `herd compile`.
-    #[arg(required_unless_present_any = ["report", "built_in"])]
-    guest: Option<PathBuf>,
+    /// Component to swap to, built for wasm32-wasip2: a file, which may be a bundle of `herd compile`, or
+    /// oci://HOST/REPOSITORY[:TAG]@sha256:DIGEST, as `herd push` prints it.
+    #[arg(required_unless_present_any = ["report", "built_in"], value_parser = GuestPlace::parser(), value_hint = ValueHint::FilePath)]
+    guest: Option<GuestPlace>,
     /// Swap to the guest built into this binary.
     #[arg(long, conflicts_with_all = ["guest", "watch"])]
     built_in: bool,
     /// Transcript (*.herd), or directory of transcripts, that the guest must pass before it serves, in place of those
-    /// embedded in it. Repeatable.
+    /// embedded in it or pulled with it. Repeatable.
     #[arg(long, value_name = "FILE")]
     transcripts: Vec<PathBuf>,
-    /// File of signatures of the guest, in place of GUEST.minisig, which is sent along if it exists. Repeatable. See `herd help signatures`.
+    /// File of signatures of the guest, in place of GUEST.minisig, which is sent along if it exists, or of those pulled with it. Repeatable.
+    /// See `herd help signatures`.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     signature: Vec<PathBuf>,
     /// Accept a guest that failed its probation before.
@@ -70,6 +75,8 @@ pub(super) struct SwapArgs {
     /// node applies the swap when it is back.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Print the answers of the nodes as JSON.
     #[arg(long)]
     json: bool,
@@ -83,19 +90,11 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
     }
     let SwapArgs { again, unrehearsed, reversible, force, .. } = *args;
     let options = SwapOptions { again, unrehearsed, reversible, force };
-    let guest = match &args.guest {
-        Some(path) if args.watch => {
-            follow(path, RemoteHerd::new(config, options)?);
-            return Ok(ExitCode::SUCCESS);
-        }
-        Some(path) => read_brought_guest(path)?,
-        None => BroughtGuest { guest: GuestFiles::from(DEFAULT_GUEST).into(), codes: Vec::new() },
-    };
-    let BroughtGuest { guest: SignedGuest { guest, mut signatures }, codes } = guest;
-    if !args.signature.is_empty() {
-        signatures = Some(read_signatures(&args.signature)?.into());
+    if let (Some(GuestPlace::File(path)), true) = (&args.guest, args.watch) {
+        follow(path, RemoteHerd::new(config, options)?);
+        return Ok(ExitCode::SUCCESS);
     }
-    let transcripts = (!args.transcripts.is_empty()).then(|| transcripts_json(&args.transcripts)).transpose()?;
+    let (Artifact { guest, signatures, transcripts }, codes) = artifact(args)?;
     let (transcripts, signatures) = (transcripts.as_deref(), signatures.as_deref());
     let files = GuestFiles { guest: &guest, transcripts, signatures };
     if !codes.is_empty() && (args.shadow.is_some() || args.canary.is_some()) {
@@ -129,4 +128,25 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
         cancel_on_signal(client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")
+}
+
+/// Reads or pulls the guest with what is beside it, and the code of a bundle. Files that the command line names replace what is beside it.
+fn artifact(args: &SwapArgs) -> anyhow::Result<(Artifact, Vec<CompiledCode>)> {
+    let (mut artifact, codes) = match &args.guest {
+        Some(GuestPlace::Registry(_)) if args.watch => bail!("--watch follows a file; a digest never changes"),
+        Some(GuestPlace::Registry(reference)) => (args.registry.pull(reference)?, Vec::new()),
+        Some(GuestPlace::File(path)) => {
+            let BroughtGuest { guest: SignedGuest { guest, signatures }, codes } = read_brought_guest(path)?;
+            let signatures = signatures.map(|signatures| signatures.to_vec());
+            (Artifact { guest: guest.to_vec(), signatures, transcripts: None }, codes)
+        }
+        None => (Artifact { guest: DEFAULT_GUEST.into(), signatures: None, transcripts: None }, Vec::new()),
+    };
+    if !args.signature.is_empty() {
+        artifact.signatures = Some(read_signatures(&args.signature)?);
+    }
+    if !args.transcripts.is_empty() {
+        artifact.transcripts = Some(transcripts_json(&args.transcripts)?);
+    }
+    Ok((artifact, codes))
 }

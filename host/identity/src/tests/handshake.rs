@@ -1,6 +1,7 @@
 //! Handshakes: who is let in as whom, and what both sides are told if not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::ServerName;
@@ -106,6 +107,25 @@ async fn handshake_refuses_expired_and_early_certificates() {
     let (connected, _) =
         handshake(&identity(&riley, NOW + DAY - BACKDATED), &identity(&late, NOW + DAY), Protocol::Link).await;
     assert!(connected.is_ok());
+}
+
+/// A host without a battery begins in 1970, until it has reached a server for the time; that may be behind a link.
+#[tokio::test]
+async fn handshake_on_a_clock_that_was_not_set_goes_by_the_start_of_certificates() {
+    let mut herd = Herd::new("five");
+    let (riley, jaquez) = (herd.issue("Riley"), herd.authority.issue(&node("Jaquez"), YEAR, NOW + DAY).unwrap());
+    let unset = identity(&riley, Duration::ZERO);
+    let (connected, accepted) = handshake(&unset, &identity(&jaquez, NOW + DAY), Protocol::Link).await;
+    assert!(connected.is_ok() && accepted.is_ok(), "{connected:?}");
+    // What needs no clock is refused as ever.
+    let thief = herd.member("Thief");
+    herd.authority.revoke(&node("Thief"), NOW).unwrap();
+    assert!(unset.learn(&herd.trust_bytes()).unwrap());
+    assert_eq!(refusals(&unset, &thief).await.0.label(), "revoked");
+    assert_eq!(refusals(&unset, &Herd::new("five").member("Jaquez")).await.0.label(), "unknown_authority");
+    // So is what had expired before anything that this host knows of was made, as a root of next year says.
+    let slow = identity(&riley, NOW - BACKDATED * 2);
+    assert!(handshake(&slow, &identity(&jaquez, NOW + DAY), Protocol::Link).await.0.is_ok());
 }
 
 #[tokio::test]

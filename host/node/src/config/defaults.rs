@@ -32,6 +32,7 @@ impl Default for HerdConfig {
             metrics: Default::default(),
             trace: Default::default(),
             drain: Default::default(),
+            set_by_operator: Default::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ use super::node_config::NodeConfig;
 use super::places_config::PlacesConfig;
 use super::records_config::RecordsConfig;
 use super::runtime_config::RuntimeConfig;
+use super::set_by_operator::SetByOperator;
 use super::suggestion::suggestion;
 use super::swap_config::SwapConfig;
 use super::trace_config::TraceConfig;
@@ -85,6 +86,8 @@ pub struct HerdConfig {
     pub trace: TraceConfig,
     /// Stop of a node.
     pub drain: DrainConfig,
+    #[serde(skip)]
+    pub(super) set_by_operator: SetByOperator,
 }
 
 impl HerdConfig {

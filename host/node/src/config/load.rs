@@ -12,6 +12,7 @@ use super::check;
 use super::environment::{KEY_PREFIX, check_variables};
 use super::error::{ConfigError, Merged, Override};
 use super::herd_config::HerdConfig;
+use super::set_by_operator::SetByOperator;
 
 /// Sources of a configuration. Each overrides the one before it.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,7 @@ pub fn load(sources: &Sources) -> Result<HerdConfig, ConfigError> {
     }
     let merged = Merged { table: &table, file, text: &text, overrides: &overrides, defaults };
     let mut config = HerdConfig::deserialize_table(&merged)?;
+    config.set_by_operator = SetByOperator::of(&table);
     check_variables(&sources.environment, &config)?;
     if let Some(directory) = file.and_then(Path::parent) {
         config.resolve_paths(directory);

@@ -14,6 +14,7 @@ mod defaults;
 mod drain_config;
 mod environment;
 mod error;
+mod fit;
 mod herd_config;
 mod load;
 mod metrics_config;
@@ -23,16 +24,20 @@ mod places_config;
 mod random_files;
 mod records_config;
 mod runtime_config;
+mod set_by_operator;
 mod suggestion;
 mod swap_config;
 mod trace_config;
 mod wrong_value;
+
+pub use herd_store::Durability;
 
 pub use self::admin_config::AdminConfig;
 pub use self::classic_config::ClassicConfig;
 pub use self::client_tls_config::ClientTlsConfig;
 pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;
+pub use self::fit::LoweredLimit;
 pub use self::herd_config::HerdConfig;
 pub use self::load::{Sources, load};
 pub use self::metrics_config::MetricsConfig;

@@ -275,6 +275,11 @@ impl Source {
         let table = self.host.replica.table();
         families.gauge("herd_records", "Keys with a record", table.keys() as f64)?;
         families.gauge("herd_records_bytes", "Bytes of keys, ranks and records together", table.bytes() as f64)?;
+        families.counter(
+            "herd_records_refused",
+            "Reports of clients refused for want of room: a limit of records, or memory",
+            table.refused(),
+        )?;
         families.gauge("herd_records_quarantined", "Reports in quarantine", table.quarantined_len() as f64)
     }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs;
 
+use herd_sys::{HostMemory, memory_is_short};
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
@@ -25,6 +26,26 @@ pub(super) fn write(families: &mut Families<'_, '_>, started_s: f64) -> fmt::Res
         families.gauge("process_threads", "Threads of the process", threads as f64)?;
         let resident = pages as f64 * page_size() as f64;
         families.gauge("process_resident_memory_bytes", "Memory of the process that is in RAM", resident)?;
+    }
+    if let Some(memory) = HostMemory::read() {
+        families.gauge(
+            "herd_memory_limit_bytes",
+            "Memory that the process may use: that of its control group or of the machine",
+            memory.bytes_max() as f64,
+        )?;
+        if let Some(used) = memory.bytes_used() {
+            families.gauge(
+                "herd_memory_used_bytes",
+                "Memory in use within that limit, without pages of files",
+                used as f64,
+            )?;
+        }
+        let short = f64::from(u8::from(memory_is_short()));
+        families.gauge(
+            "herd_memory_short",
+            "1 while new clients and new keys are refused because memory is short",
+            short,
+        )?;
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         // The directory itself is one of them.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use herd_model::{Digest, GenerationId};
-use herd_sys::workers as worker;
+use herd_sys::{HostMemory, workers as worker};
 use parking_lot::Mutex;
 use serde::Serialize;
 use wasmtime::component::{Component, Linker};
@@ -360,6 +360,9 @@ impl Engine {
     #[cfg(feature = "compiler")]
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         check_file(bytes)?;
+        if let Some(reason) = HostMemory::read().and_then(|memory| want_of_memory(&memory, bytes.len())) {
+            return Err(LoadError { stage: Stage::Compiled, reason });
+        }
         compile_at_low_priority(|| Component::new(&self.engine, bytes))
             .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {}", advice(&error)) })
     }
@@ -370,6 +373,24 @@ impl Drop for Compiled {
         self.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// Says why a guest of this size is not compiled: the compiler would take what is left, and the kernel would end the process. None if there is
+/// room, or the system does not say.
+fn want_of_memory(memory: &HostMemory, guest_bytes: usize) -> Option<String> {
+    let (needed, free) =
+        (guest_bytes as u64 * COMPILE_FACTOR, memory.bytes_short().saturating_sub(memory.bytes_used()?));
+    let (needed_mib, free_mib) = (needed >> 20, free >> 20);
+    (needed > free).then(|| {
+        format!(
+            "compiling it takes some {needed_mib} MiB of memory, and {free_mib} MiB are left on this host; raise the memory of the {}, or lower the \
+             limits of records and sessions",
+            memory.set_by()
+        )
+    })
+}
+
+/// Bytes of memory that the compiler takes for a byte of a guest at most (docs/small-hosts.md has how that was measured).
+const COMPILE_FACTOR: u64 = 64;
 
 /// The engine could not be created.
 #[derive(Debug, thiserror::Error)]

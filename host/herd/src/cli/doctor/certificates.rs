@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use herd_identity::{Clock, Credentials, Identity, IdentityStatus, NoIdentity, StateIdentities};
 use herd_node::check_client_tls;
@@ -29,6 +30,11 @@ impl Certificates {
     /// Returns the serial number of the certificate in the file.
     pub(super) fn serial(&self) -> Option<String> {
         Some(self.0.as_ref().ok()?.certificate().serial().to_string())
+    }
+
+    /// Returns the time from which the certificate in the file is valid.
+    pub(super) fn valid_from(&self) -> Option<Duration> {
+        Some(self.0.as_ref().ok()?.certificate().validity().not_before)
     }
 
     pub(super) fn findings(&self, checked: CheckedNode<'_>) -> Vec<Finding> {

@@ -7,6 +7,7 @@ mod addresses;
 mod certificates;
 mod files;
 mod finding;
+mod host;
 mod neighbours;
 mod running;
 
@@ -91,6 +92,7 @@ async fn look(checked: CheckedNode<'_>) -> Vec<Finding> {
     findings.extend(certificates.findings(checked));
     findings.extend(neighbours::look(checked, &certificates).await);
     findings.extend(files::look(checked));
+    findings.extend(host::look(checked, &running, &certificates));
     findings
 }
 

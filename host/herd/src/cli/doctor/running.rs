@@ -18,6 +18,13 @@ pub(super) enum Running {
     Unknown(AdminClientError),
 }
 
+/// Memory of a node as it says itself.
+pub(super) struct ToldMemory {
+    pub(super) bytes_max: u64,
+    /// It refuses new clients and keys.
+    pub(super) is_short: bool,
+}
+
 impl Running {
     pub(super) async fn ask(checked: CheckedNode<'_>) -> Self {
         let client = match AdminClient::new() {
@@ -34,6 +41,13 @@ impl Running {
     /// Returns true if the node answers.
     pub(super) fn is_running(&self) -> bool {
         matches!(self, Self::Yes(_))
+    }
+
+    /// Returns what the node says of its memory.
+    pub(super) fn memory(&self) -> Option<ToldMemory> {
+        let Self::Yes(status) = self else { return None };
+        let memory = &status["memory"];
+        Some(ToldMemory { bytes_max: memory["bytes_max"].as_u64()?, is_short: memory["short"] == true })
     }
 
     pub(super) fn finding(&self) -> Finding {
