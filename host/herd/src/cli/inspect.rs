@@ -6,10 +6,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueHint};
 use herd_audit::sanitize;
-use herd_model::limits::GUEST_BYTES_MAX;
 use herd_model::{Digest, SignedGuest};
 use herd_runtime::{Engine, GuestBefore, Inspection, Rescue};
 use herd_sys::clock::unix_now;
