@@ -11,7 +11,7 @@ use super::{Cli, exit_status, print_command_line_error};
 /// Arguments of `herd help`.
 #[derive(Debug, Args)]
 pub(super) struct HelpArgs {
-    /// A command, such as `certs issue`, or a topic: concepts, swapping, signatures, agreement, files, contexts or exit-codes.
+    /// A command, such as `certs issue`, or a topic: concepts, swapping, signatures, edge, agreement, files, contexts or exit-codes.
     #[arg(value_name = "COMMAND|TOPIC")]
     names: Vec<String>,
 }
@@ -38,6 +38,7 @@ fn topic(name: &str) -> Option<String> {
         "concepts" => include_str!("../../topics/concepts.txt"),
         "swapping" => include_str!("../../topics/swapping.txt"),
         "signatures" => include_str!("../../topics/signatures.txt"),
+        "edge" => include_str!("../../topics/edge.txt"),
         "agreement" => include_str!("../../topics/agreement.txt"),
         "files" => include_str!("../../topics/files.txt"),
         "contexts" => include_str!("../../topics/contexts.txt"),
@@ -47,7 +48,8 @@ fn topic(name: &str) -> Option<String> {
     Some(text.into())
 }
 
-const TOPICS: [&str; 7] = ["concepts", "swapping", "signatures", "agreement", "files", "contexts", "exit-codes"];
+const TOPICS: [&str; 8] =
+    ["concepts", "swapping", "signatures", "edge", "agreement", "files", "contexts", "exit-codes"];
 
 #[cfg(test)]
 mod tests {

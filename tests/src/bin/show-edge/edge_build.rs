@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, Extent, Herd, LoneNode, Process, Reporter, Rounds, Row, SCENARIOS};
+use herd_tests::{Bar, Extent, Herd, LoneNode, Process, Reporter, Rounds, Row, SCENARIOS, Scenario};
 use serde_json::Value;
 
 use crate::builds::{ARM, EDGE, FULL, OTHERS, emulator};
@@ -47,10 +47,10 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         match build.there() {
             Ok(other) => {
                 tell(reporter, build.name, size_mb(&other)?, rest_mib(&other), &starts_ms(&other));
-                for scenario in 0..SCENARIOS.len() {
+                for scenario in &SCENARIOS {
                     let (ratio, _) = ratio(&full, &other, scenario, 1)?;
-                    reporter
-                        .tell(&format!("{}, {} against full", SCENARIOS[scenario].name, build.name), ratio.text(2, ""));
+                    let what = format!("{}, {} against full", scenario.name, build.name);
+                    reporter.tell(&what, ratio.text(2, ""));
                 }
             }
             Err(error) => reporter.tell(build.name, error),
@@ -62,7 +62,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
 fn rates(reporter: &mut Reporter<'_>, full: &Path, edge: &Path) -> Result<()> {
     let rounds = if reporter.extent() == Extent::Full { 9 } else { 5 };
     let figures = ["request/response, edge against full", "pipelined 32, edge against full"];
-    for (scenario, figure) in figures.into_iter().enumerate() {
+    for (scenario, figure) in SCENARIOS.iter().zip(figures) {
         let (ratio, each) = ratio(full, edge, scenario, rounds)?;
         reporter.show(figure, ratio.text(2, ""), ratio.median() >= 0.95);
         reporter.tell("answers a second of a processor, full and edge", each);
@@ -71,13 +71,13 @@ fn rates(reporter: &mut Reporter<'_>, full: &Path, edge: &Path) -> Result<()> {
 }
 
 /// Loads two programs in turns. Returns the ratio of their rates, and both.
-fn ratio(full: &Path, other: &Path, scenario: usize, rounds: usize) -> Result<(Rounds, String)> {
+fn ratio(full: &Path, other: &Path, scenario: &Scenario, rounds: usize) -> Result<(Rounds, String)> {
     let settings = ["records.durability=\"memory\""];
     let [full, other] = [full, other].map(|program| LoneNode::of_program(program, &settings));
     let mut rates = [vec![], vec![]];
     for _ in 0..rounds {
         for (rates, node) in rates.iter_mut().zip([&full, &other]) {
-            rates.push(node.load(&SCENARIOS[scenario], WINDOW_S)?.each_processor_s);
+            rates.push(node.load(scenario, WINDOW_S)?.each_processor_s);
         }
     }
     let [full, other] = rates;
