@@ -99,7 +99,9 @@ fn help_explains_topics_and_names_them_when_it_knows_none() {
     let unknown = Run::of(&["help", "concept"]);
     assert_eq!((unknown.code, &*unknown.stdout), (2, ""));
     assert!(
-        unknown.stderr.contains("topics are concepts, swapping, signatures, agreement, files, contexts, exit-codes"),
+        unknown
+            .stderr
+            .contains("topics are concepts, swapping, signatures, edge, agreement, files, contexts, exit-codes"),
         "{}",
         unknown.stderr
     );

@@ -95,6 +95,12 @@ impl Download {
         self.digest
     }
 
+    /// Returns the neighbour that is asked.
+    #[must_use]
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
     /// Adds a chunk that arrived.
     pub fn receive(&mut self, from: &str, chunk: Chunk, now: Instant) -> Next {
         let expected = self.bytes.len() as u64;

@@ -101,7 +101,9 @@ impl AuditEvents {
             SwapError::Shadowed(_) | SwapError::Canary(_) | SwapError::Thread(_) => {
                 (wanted, error.to_string(), Refusal::Conflict(error.to_string()))
             }
-            SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
+            SwapError::Load(load) | SwapError::NoCode(load) => {
+                (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string()))
+            }
         };
         self.audit.append(Entry::new(who, stage).digest(digest).refused(&why));
         refusal

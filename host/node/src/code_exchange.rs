@@ -3,10 +3,13 @@
 //! Drives the [`Exchange`] on a thread of its own, because files are read and code is hashed, and links must not wait for that. Compiles for
 //! neighbours on another, one guest after the other, where the configuration says so.
 //!
+//! Code for neighbours is compiled for any member that asks, also of guests that this node would not take.
+//!
 //! Knows nothing of swaps: it turns a guest into code that the engine holds. Bounds: [`EVENTS_MAX`] messages that wait, above which they are
 //! dropped, since whoever waits asks again; compilations as the exchange bounds them; [`SEARCH_MAX`] for a search.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Weak};
@@ -34,8 +37,6 @@ pub(crate) struct CodeExchange {
 /// What the thread of the exchange hears of.
 enum Event {
     Received(String, Incoming),
-    Linked(String),
-    Unlinked(String),
     Search(Wanted, Arc<[u8]>, Sender<Result<CompiledCode, String>>),
     Compiled(Wanted, Result<CompiledCode, String>),
 }
@@ -115,7 +116,10 @@ struct Port {
 
 impl ExchangePort for Port {
     fn code(&self, wanted: &Wanted) -> Option<Arc<[u8]>> {
-        self.judge.store.file(wanted)
+        // With keys of its own, a node passes on only what they signed.
+        let is_accepted = |code: &CompiledCode| code.accepted_by(&self.judge.policy, unix_now()).is_ok();
+        let judges = self.judge.policy.requirement.is_some();
+        Some(self.judge.store.find(wanted, |code| !judges || is_accepted(code))?.encode().into())
     }
 
     fn component(&self, guest: Digest) -> Option<Arc<[u8]>> {
@@ -145,7 +149,7 @@ impl CodeExchange {
         generations: &Arc<GenerationRegistry>,
         peers: &Arc<Peers>,
     ) -> std::io::Result<Arc<Self>> {
-        let is_compiler = compilers.contains(&judge.node) && engine.compiles();
+        let is_compiler = compilers.contains(&judge.node) && judge.compiles;
         let permissions = Permissions {
             compilers: compilers.iter().filter(|name| **name != judge.node).cloned().collect(),
             takes_signed: judge.policy.requirement.is_some(),
@@ -175,16 +179,6 @@ impl CodeExchange {
         Ok(())
     }
 
-    /// Notes that a link came up. Does not wait.
-    pub(crate) fn linked(&self, peer: &str) {
-        let _ = self.events.try_send(Event::Linked(peer.into()));
-    }
-
-    /// Notes that a link went down. Does not wait.
-    pub(crate) fn unlinked(&self, peer: &str) {
-        let _ = self.events.try_send(Event::Unlinked(peer.into()));
-    }
-
     /// Has the engine hold the code of a guest that this node cannot compile: from its cache or its disk, or else from other nodes. Blocks.
     fn get(&self, files: GuestFiles<'_>) -> Result<Option<CompiledGuest>, LoadError> {
         if self.judge.compiles {
@@ -198,8 +192,8 @@ impl CodeExchange {
             return self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some);
         }
         let code = self.search(digest, files.guest).map_err(|why| self.judge.without_code(&why))?;
-        let from = if code.signatures.is_empty() { "a compiler" } else { "a signer" };
-        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, from, "took compiled code of a guest");
+        let kind = if code.signatures.is_empty() { "compiled by a node" } else { "signed" };
+        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, kind, "took compiled code of a guest");
         self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some)
     }
 
@@ -253,6 +247,8 @@ impl Driver {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let Some(peers) = self.peers.upgrade() else { return };
+            // Asked for rather than told, so that nothing is missed.
+            self.exchange.linked(peers.linked().into_iter().collect(), Instant::now());
             self.handle(event, Instant::now());
             for action in self.exchange.take_actions() {
                 match action {
@@ -274,8 +270,6 @@ impl Driver {
             Some(Event::Received(from, message)) => {
                 self.exchange.receive(&from, message, &self.port, now);
             }
-            Some(Event::Linked(peer)) => self.exchange.linked(&peer, now),
-            Some(Event::Unlinked(peer)) => self.exchange.unlinked(&peer, now),
             Some(Event::Search(wanted, component, reply)) => {
                 let id = self.exchange.search(wanted, component, now);
                 self.searching.insert(id, reply);
@@ -310,7 +304,9 @@ fn compile_thread(
                 target = wanted.target,
                 "compiling a guest for another node"
             );
-            let result = compile_for(&engine, &wanted, &component);
+            // A compiler that panics on a component must not take the next ones along.
+            let compiled = catch_unwind(AssertUnwindSafe(|| compile_for(&engine, &wanted, &component)));
+            let result = compiled.unwrap_or_else(|_| Err("its compiler failed on this guest".into()));
             let Some(events) = events.upgrade() else { return };
             if events.send(Event::Compiled(wanted, result)).is_err() {
                 return;

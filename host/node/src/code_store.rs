@@ -5,7 +5,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use herd_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
 use herd_model::Digest;
@@ -54,11 +53,6 @@ impl CodeStore {
         // One that runs another's code uses at least as much of the processor.
         let best = codes.reduce(|best, next| if next.0.check_runs(&best.0).is_ok() { next } else { best });
         best.map(|(_, code)| code)
-    }
-
-    /// Returns the file of the code that [`find`](Self::find) finds for a neighbour, which judges it by itself.
-    pub(crate) fn file(&self, wanted: &Wanted) -> Option<Arc<[u8]>> {
-        Some(self.find(wanted, |_| true)?.encode().into())
     }
 }
 

@@ -41,13 +41,10 @@ impl PeersHost for PeersAdapter {
     }
 
     fn link_up(&self, peer: &str) {
-        // Before the rollout, which may want code of a guest at once.
-        self.code.linked(peer);
         self.rollout.linked(peer);
     }
 
     fn link_down(&self, peer: &str) {
-        self.code.unlinked(peer);
         self.rollout.unlinked(peer);
     }
 

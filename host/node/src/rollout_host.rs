@@ -125,7 +125,9 @@ impl RolloutAdapter {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false, force: swap.force };
         let loaded = self.swap.make_ready(files, options, ADOPT_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
-            SwapError::Busy | SwapError::Retiring | SwapError::Unsettled => NotAdopted::RetryLater(error.to_string()),
+            SwapError::Busy | SwapError::Retiring | SwapError::Unsettled | SwapError::NoCode(_) => {
+                NotAdopted::RetryLater(error.to_string())
+            }
             error => self.not_adopted(swap, &error),
         })?;
         self.swap.events.candidate_ready(&candidate, &swap.who);

@@ -20,12 +20,12 @@ pub(crate) enum Message {
         /// How much further the question may go.
         hops: u8,
     },
-    /// The neighbour looks for it, or compiles it. `found` says that it is on its way there.
-    Working { wanted: Wanted, found: bool },
-    /// The neighbour has it: a file with this digest and this many bytes.
-    Offer { wanted: Wanted, digest: Digest, bytes: u64 },
+    /// The neighbour looks for it, or compiles it: `compile` is that of the question, in all answers. `found` says that it is on its way there.
+    Working { wanted: Wanted, compile: bool, found: bool },
+    /// The neighbour has it: a file with this digest and this many bytes. `compiled` says that it made the code itself.
+    Offer { wanted: Wanted, compile: bool, digest: Digest, bytes: u64, compiled: bool },
     /// The neighbour has none, with the reason.
-    Nothing { wanted: Wanted, why: String },
+    Nothing { wanted: Wanted, compile: bool, why: String },
     /// Request for a file from this offset on: of code, or of the component that is to be compiled.
     Get { digest: Digest, offset: u64 },
     /// Answer to a request.
@@ -35,8 +35,8 @@ pub(crate) enum Message {
 }
 
 impl Message {
-    pub(crate) fn nothing(wanted: &Wanted, why: &str) -> Self {
-        Self::Nothing { wanted: wanted.clone(), why: cut(why) }
+    pub(crate) fn nothing(wanted: &Wanted, compile: bool, why: &str) -> Self {
+        Self::Nothing { wanted: wanted.clone(), compile, why: cut(why) }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -110,9 +110,9 @@ mod tests {
         let digest = Digest::of(b"f");
         for message in [
             Message::Want { wanted: wanted.clone(), compile: true, hops: 3 },
-            Message::Working { wanted: wanted.clone(), found: true },
-            Message::Offer { wanted: wanted.clone(), digest, bytes: 7 },
-            Message::nothing(&wanted, "no"),
+            Message::Working { wanted: wanted.clone(), compile: true, found: true },
+            Message::Offer { wanted: wanted.clone(), compile: true, digest, bytes: 7, compiled: true },
+            Message::nothing(&wanted, true, "no"),
             Message::Get { digest, offset: 9 },
             Message::Part(Chunk { digest, offset: 1, total: 2, bytes: vec![3] }),
             Message::NotFound(digest),
@@ -120,10 +120,11 @@ mod tests {
             assert_eq!(Message::decode(&message.encode()), Ok(message));
         }
         let long = Wanted { target: "x".repeat(401), ..wanted.clone() };
-        assert!(Message::decode(&Message::Working { wanted: long, found: false }.encode()).is_err());
-        let endless = Message::Offer { wanted: wanted.clone(), digest, bytes: u64::MAX };
+        assert!(Message::decode(&Message::Working { wanted: long, compile: false, found: false }.encode()).is_err());
+        let endless =
+            Message::Offer { wanted: wanted.clone(), compile: true, digest, bytes: u64::MAX, compiled: false };
         assert!(Message::decode(&endless.encode()).is_err());
-        let Message::Nothing { why, .. } = Message::nothing(&wanted, &"é".repeat(9000)) else { unreachable!() };
+        let Message::Nothing { why, .. } = Message::nothing(&wanted, true, &"é".repeat(9000)) else { unreachable!() };
         assert_eq!(why.chars().count(), TEXT_CHARS_MAX);
         assert!(Message::decode(b"\xff").is_err());
     }

@@ -1,13 +1,15 @@
 //! Exchange of compiled code between nodes, as a state machine.
 //!
 //! A node that needs code asks its neighbours. Those named in its configuration are asked to compile, one after the other; if it has keys
-//! of signatures, all are asked for signed code, and pass the question on. Files travel by digest, chunk by chunk. Whether code is run is the
-//! decision of the node that runs it ([`ExchangePort::accept`]); a node that passes it on need not be trusted.
+//! of signatures, all are asked for signed code, and pass the question on. Files travel by digest, chunk by chunk.
+//!
+//! Whether code is run is the decision of the node that runs it ([`ExchangePort::accept`]). It takes unsigned code of a compiler only if that says
+//! that it made the code itself, which a compiler says of nothing that it was sent. A node that passes signed code on need not be trusted.
 //!
 //! Any message may be lost: a question is repeated until it is answered. No clock, socket or thread: time is an argument, and what is to be
 //! done comes out as [`Action`]s.
 //!
-//! Bounds: [`SEARCHES_MAX`] searches, [`JOBS_MAX`] compilations for others, [`HELD_MAX`] files in memory of [`HELD_BYTES_MAX`] bytes, and the
+//! Bounds: [`SEARCHES_MAX`] searches of this node, [`RELAYS_MAX`] for peers, of files of [`RELAY_BYTES_MAX`] bytes, [`JOBS_MAX`] compilations for others, [`HELD_MAX`] files in memory of [`HELD_BYTES_MAX`] bytes, and the
 //! waits in `search`.
 
 mod message;
@@ -23,7 +25,7 @@ use herd_model::limits::GUEST_BYTES_MAX;
 use herd_model::{Chunk, Digest, Download, Next};
 
 use self::message::Message;
-use self::search::{Answer, Own, POLL, Search};
+use self::search::{Answer, CodeDownload, Offer, Own, POLL, Search};
 use crate::compiled_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
 
 pub use self::message::{Incoming, Malformed};
@@ -31,14 +33,14 @@ pub use self::search::SearchId;
 
 /// What a node has, and whose code it runs.
 pub trait ExchangePort {
-    /// Returns a file of code that this node has, for the target or for one that needs less of the processor.
+    /// Returns a file of signed code that this node has, for the target or for one that needs less of the processor.
     fn code(&self, wanted: &Wanted) -> Option<Arc<[u8]>>;
 
     /// Returns a component that this node has.
     fn component(&self, guest: Digest) -> Option<Arc<[u8]>>;
 
     /// Decides whether this node runs code of a guest that a neighbour sent, which may be for any target. `from_compiler` says that the
-    /// configuration names the neighbour as a compiler.
+    /// configuration names the neighbour as a compiler, and that it has made the code.
     ///
     /// # Errors
     ///
@@ -88,6 +90,8 @@ struct Job {
     download: Option<Download>,
     /// When it was last asked for.
     asked_at: Instant,
+    /// When the last part of the component came.
+    progress_at: Instant,
     /// Once it has failed, the reason, for those that ask until then.
     failed: Option<(String, Instant)>,
 }
@@ -96,6 +100,9 @@ struct Held {
     wanted: Wanted,
     digest: Digest,
     file: Arc<[u8]>,
+    /// This node has made the code.
+    compiled: bool,
+    is_signed: bool,
 }
 
 impl Exchange {
@@ -120,7 +127,7 @@ impl Exchange {
         if let Some(relayed) = self.relayed(&search.wanted) {
             search.waiting = self.searches.swap_remove(relayed).waiting;
         }
-        if self.searches.len() >= SEARCHES_MAX {
+        if self.searches.iter().filter(|search| search.own.is_some()).count() >= SEARCHES_MAX {
             self.actions.push(Action::Ended(id, Err("too many searches for code at once".into())));
             return id;
         }
@@ -129,27 +136,21 @@ impl Exchange {
         id
     }
 
-    /// Ends a search that nobody waits for any more.
-    pub fn give_up(&mut self, id: SearchId) {
-        self.searches.retain(|search| search.own.as_ref().is_none_or(|own| own.id != id));
-    }
-
-    /// Handles a link that came up.
-    pub fn linked(&mut self, peer: &str, now: Instant) {
-        self.linked.insert(peer.into());
-        self.tick(now);
-    }
-
-    /// Handles a link that went down.
-    pub fn unlinked(&mut self, peer: &str, now: Instant) {
-        self.linked.remove(peer);
-        for search in &mut self.searches {
-            search.waiting.remove(peer);
-            search.answer(peer, Answer::Nothing("its link went down".into()), now);
-            search.download.take_if(|(from, _)| from == peer);
+    /// Takes the peers to which links are up now.
+    pub fn linked(&mut self, peers: BTreeSet<String>, now: Instant) {
+        if peers == self.linked {
+            return;
         }
-        for job in &mut self.jobs {
-            job.waiting.remove(peer);
+        let before = std::mem::replace(&mut self.linked, peers);
+        for peer in before.difference(&self.linked) {
+            for search in &mut self.searches {
+                search.waiting.remove(peer);
+                search.answer(peer, Answer::Nothing("its link went down".into()), now);
+                search.download.take_if(|download| download.download.from() == peer);
+            }
+            for job in &mut self.jobs {
+                job.waiting.remove(peer);
+            }
         }
         // A component that nobody sends any more. What compiles goes on: its code is kept for whoever asks again.
         self.jobs.retain(|job| job.download.is_none() || !job.waiting.is_empty());
@@ -163,11 +164,11 @@ impl Exchange {
         match result {
             Ok(code) => {
                 self.jobs.swap_remove(at);
-                self.offer(wanted, code.encode().into(), waiting);
+                self.offer(wanted, (code.encode().into(), false), true, waiting);
             }
             Err(why) => {
                 for peer in waiting {
-                    self.send(&peer, &Message::nothing(wanted, &why));
+                    self.send(&peer, &Message::nothing(wanted, true, &why));
                 }
                 self.jobs[at].failed = Some((why, now + FAILED_KEPT));
             }
@@ -184,12 +185,17 @@ impl Exchange {
     pub fn receive(&mut self, from: &str, Incoming(message): Incoming, port: &impl ExchangePort, now: Instant) {
         match message {
             Message::Want { wanted, compile, hops } => self.wanted(from, wanted, compile, hops, port, now),
-            Message::Working { wanted, found } => self.answered(from, &wanted, Answer::Working { found }, now),
-            Message::Offer { wanted, digest, .. } => {
-                self.answered(from, &wanted, Answer::Offered(digest), now);
+            Message::Working { wanted, compile, found } => {
+                self.answered(from, (&wanted, compile), Answer::Working { found }, now);
+            }
+            Message::Offer { wanted, compile, digest, bytes, compiled } => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                self.answered(from, (&wanted, compile), Answer::Offered(Offer { digest, bytes, compiled }), now);
                 self.download_offers(now);
             }
-            Message::Nothing { wanted, why } => self.answered(from, &wanted, Answer::Nothing(why), now),
+            Message::Nothing { wanted, compile, why } => {
+                self.answered(from, (&wanted, compile), Answer::Nothing(why), now)
+            }
             Message::Get { digest, offset } => self.send_chunk(from, digest, offset),
             Message::Part(chunk) => self.received(from, chunk, port, now),
             Message::NotFound(digest) => self.not_found(from, digest, now),
@@ -201,16 +207,18 @@ impl Exchange {
     pub fn tick(&mut self, now: Instant) {
         self.jobs.retain(|job| job.failed.as_ref().is_none_or(|(_, until)| now < *until));
         // What compiles goes on; a component that nobody waits for any more is not waited for.
-        self.jobs.retain(|job| job.download.is_none() || now < job.asked_at + UNASKED_MAX);
+        self.jobs.retain(|job| {
+            job.download.is_none() || (now < job.asked_at + UNASKED_MAX && now < job.progress_at + UNASKED_MAX)
+        });
         for at in 0..self.searches.len() {
             self.ask_more(at, now);
             let search = &mut self.searches[at];
             search.expire(now);
-            if let Some((from, download)) = &mut search.download
-                && let Next::Get(_, offset) = download.tick(&BTreeSet::from([from.clone()]), now)
+            if let Some(CodeDownload { download, .. }) = &mut search.download
+                && let Next::Get(from, offset) = download.tick(&BTreeSet::from([download.from().to_string()]), now)
             {
                 let get = Message::Get { digest: download.digest(), offset };
-                self.actions.push(Action::Send(from.clone(), get.encode()));
+                self.actions.push(Action::Send(from, get.encode()));
             }
             if now >= search.poll_at {
                 search.poll_at = now + POLL;
@@ -256,18 +264,21 @@ impl Exchange {
 
     /// Answers a question for code.
     fn wanted(&mut self, from: &str, wanted: Wanted, compile: bool, hops: u8, port: &impl ExchangePort, now: Instant) {
-        if let Some(held) = self.held.iter().find(|held| held.wanted == wanted) {
-            let offer = Message::Offer { wanted, digest: held.digest, bytes: held.file.len() as u64 };
+        // Who asks for a compilation trusts this node's own, and who does not needs signatures.
+        let is_of_use = |held: &&Held| held.wanted == wanted && if compile { held.compiled } else { held.is_signed };
+        if let Some(Held { digest, file, compiled, .. }) = self.held.iter().find(is_of_use) {
+            let offer =
+                Message::Offer { wanted, compile, digest: *digest, bytes: file.len() as u64, compiled: *compiled };
             return self.send(from, &offer);
         }
-        if let Some(file) = port.code(&wanted) {
-            return self.offer(&wanted, file, BTreeSet::from([from.to_string()]));
+        if !compile && let Some(file) = port.code(&wanted) {
+            return self.offer(&wanted, (file, true), false, BTreeSet::from([from.to_string()]));
         }
         let answer =
             if compile { self.compile_for(from, &wanted, port, now) } else { self.pass_on(from, &wanted, hops, now) };
         let answer = match answer {
-            Ok(found) => Message::Working { wanted, found },
-            Err(why) => Message::nothing(&wanted, &why),
+            Ok(found) => Message::Working { wanted, compile, found },
+            Err(why) => Message::nothing(&wanted, compile, &why),
         };
         self.send(from, &answer);
     }
@@ -301,7 +312,8 @@ impl Exchange {
             return Ok(false);
         }
         let waiting = BTreeSet::from([from.to_string()]);
-        let mut job = Job { wanted: wanted.clone(), waiting, download: None, asked_at: now, failed: None };
+        let mut job =
+            Job { wanted: wanted.clone(), waiting, download: None, asked_at: now, progress_at: now, failed: None };
         match port.component(wanted.guest) {
             Some(component) => self.actions.push(Action::Compile(wanted.clone(), component)),
             None => {
@@ -320,7 +332,8 @@ impl Exchange {
             search.waiting.insert(from.into());
             return Ok(search.is_found());
         }
-        if hops == 0 || self.searches.len() >= SEARCHES_MAX || self.linked.iter().all(|peer| peer == from) {
+        let relays = self.searches.iter().filter(|search| search.own.is_none()).count();
+        if hops == 0 || relays >= RELAYS_MAX || self.linked.iter().all(|peer| peer == from) {
             return Err(HAS_NONE.into());
         }
         let mut search = Search::new(wanted.clone(), None, hops - 1, now);
@@ -329,17 +342,21 @@ impl Exchange {
         Ok(false)
     }
 
-    fn answered(&mut self, from: &str, wanted: &Wanted, answer: Answer, now: Instant) {
+    fn answered(&mut self, from: &str, (wanted, compile): (&Wanted, bool), answer: Answer, now: Instant) {
         for search in self.searches.iter_mut().filter(|search| search.wanted == *wanted) {
-            search.answer(from, answer.clone(), now);
+            search.answer_to(from, compile, answer.clone(), now);
         }
     }
 
     fn download_offers(&mut self, now: Instant) {
         for search in self.searches.iter_mut().filter(|search| search.download.is_none()) {
-            let Some((peer, digest)) = search.offer() else { continue };
-            let (download, _) = Download::new(digest, CODE_FILE_BYTES_MAX, &peer, now);
-            search.download = Some((peer.clone(), download));
+            let Some((peer, Offer { digest, bytes, compiled })) = search.offer() else { continue };
+            if search.own.is_none() && bytes > RELAY_BYTES_MAX {
+                search.answer(&peer, Answer::Nothing("it is too large to be passed on".into()), now);
+                continue;
+            }
+            let (download, _) = Download::new(digest, bytes.min(CODE_FILE_BYTES_MAX), &peer, now);
+            search.download = Some(CodeDownload { download, compiled, progress_at: now });
             self.actions.push(Action::Send(peer, Message::Get { digest, offset: 0 }.encode()));
         }
     }
@@ -356,22 +373,29 @@ impl Exchange {
     /// Handles a chunk: of code that was offered, or of a component to compile.
     fn received(&mut self, from: &str, chunk: Chunk, port: &impl ExchangePort, now: Instant) {
         let digest = chunk.digest;
-        let is_of = |search: &Search| matches!(&search.download, Some((peer, download)) if peer == from && download.digest() == digest);
-        if let Some(at) = self.searches.iter().position(is_of) {
-            let Some((_, download)) = &mut self.searches[at].download else { return };
-            match download.receive(from, chunk, now) {
-                Next::Get(_, offset) => self.send(from, &Message::Get { digest, offset }),
+        let is_of = |download: &Download| download.from() == from && download.digest() == digest;
+        let of_search = |search: &Search| search.download.as_ref().is_some_and(|code| is_of(&code.download));
+        if let Some(at) = self.searches.iter().position(of_search) {
+            let Some(code) = &mut self.searches[at].download else { return };
+            match code.download.receive(from, chunk, now) {
+                Next::Get(_, offset) => {
+                    code.progress_at = now;
+                    self.send(from, &Message::Get { digest, offset });
+                }
                 Next::Done(file) => self.arrived(at, from, file, port, now),
                 Next::Corrupt(_) => self.refuse(at, from, "it sent bytes with another digest".into(), now),
                 Next::Wait => {}
             }
             return;
         }
-        let of_job = |job: &Job| job.download.as_ref().is_some_and(|download| download.digest() == digest);
+        let of_job = |job: &Job| job.download.as_ref().is_some_and(is_of);
         if let Some(at) = self.jobs.iter().position(of_job) {
             let Some(download) = &mut self.jobs[at].download else { return };
             match download.receive(from, chunk, now) {
-                Next::Get(_, offset) => self.send(from, &Message::Get { digest, offset }),
+                Next::Get(_, offset) => {
+                    self.jobs[at].progress_at = now;
+                    self.send(from, &Message::Get { digest, offset });
+                }
                 Next::Done(component) => {
                     self.jobs[at].download = None;
                     self.actions.push(Action::Compile(self.jobs[at].wanted.clone(), component.into()));
@@ -389,14 +413,23 @@ impl Exchange {
             Ok(_) => return self.refuse(at, from, "it sent code of another guest".into(), now),
             Err(why) => return self.refuse(at, from, why.to_string(), now),
         };
+        let is_signed = !code.signatures.is_empty();
         if search.own.is_some() {
-            let from_compiler = self.permissions.compilers.iter().any(|name| name == from);
+            let is_named = self.permissions.compilers.iter().any(|name| name == from);
+            let from_compiler = is_named && search.download.as_ref().is_some_and(|download| download.compiled);
             if let Err(why) = port.accept(from_compiler, &code) {
                 return self.refuse(at, from, why, now);
             }
         }
+        if !is_signed && search.own.is_none() {
+            return self.refuse(at, from, "its code is not signed, so nobody else may run it".into(), now);
+        }
         let search = self.searches.swap_remove(at);
-        self.offer(&search.wanted, file.into(), search.waiting);
+        if is_signed {
+            self.offer(&search.wanted, (file.into(), true), false, search.waiting);
+        } else {
+            self.tell_nothing(&search);
+        }
         if let Some(own) = search.own {
             self.actions.push(Action::Ended(own.id, Ok(code)));
         }
@@ -410,8 +443,9 @@ impl Exchange {
     /// The file is not there any more, or a component not yet.
     fn not_found(&mut self, from: &str, digest: Digest, now: Instant) {
         for search in &mut self.searches {
-            if search.download.take_if(|(peer, download)| peer == from && download.digest() == digest).is_some() {
-                search.answer(from, Answer::Silent, now);
+            let is_of = |code: &mut CodeDownload| code.download.from() == from && code.download.digest() == digest;
+            if search.download.take_if(is_of).is_some() {
+                search.answer(from, Answer::Nothing("it has the code no more".into()), now);
             }
         }
         for download in self.jobs.iter_mut().filter_map(|job| job.download.as_mut()) {
@@ -420,28 +454,38 @@ impl Exchange {
     }
 
     /// Holds a file for neighbours, and tells those that wait for it.
-    fn offer(&mut self, wanted: &Wanted, file: Arc<[u8]>, waiting: BTreeSet<String>) {
+    fn offer(
+        &mut self,
+        wanted: &Wanted,
+        (file, is_signed): (Arc<[u8]>, bool),
+        compiled: bool,
+        waiting: BTreeSet<String>,
+    ) {
         let (digest, bytes) = (Digest::of(&file), file.len() as u64);
-        self.held.retain(|held| held.wanted != *wanted);
-        self.held.push_back(Held { wanted: wanted.clone(), digest, file });
+        self.held.retain(|held| held.wanted != *wanted || held.compiled != compiled);
+        self.held.push_back(Held { wanted: wanted.clone(), digest, file, compiled, is_signed });
         let is_over = |held: &VecDeque<Held>| held.iter().map(|held| held.file.len()).sum::<usize>() > HELD_BYTES_MAX;
         // The newest stays whatever its size is.
         while self.held.len() > HELD_MAX || (self.held.len() > 1 && is_over(&self.held)) {
             self.held.pop_front();
         }
         for peer in waiting {
-            self.send(&peer, &Message::Offer { wanted: wanted.clone(), digest, bytes });
+            self.send(&peer, &Message::Offer { wanted: wanted.clone(), compile: compiled, digest, bytes, compiled });
         }
     }
 
     /// Tells those who wait for a search that it has ended without code.
     fn failed(&mut self, search: Search) {
         let reasons = search.reasons();
-        for peer in &search.waiting {
-            self.send(peer, &Message::nothing(&search.wanted, HAS_NONE));
-        }
+        self.tell_nothing(&search);
         if let Some(own) = search.own {
             self.actions.push(Action::Ended(own.id, Err(reasons)));
+        }
+    }
+
+    fn tell_nothing(&mut self, search: &Search) {
+        for peer in &search.waiting {
+            self.send(peer, &Message::nothing(&search.wanted, false, HAS_NONE));
         }
     }
 
@@ -456,8 +500,12 @@ impl Exchange {
 
 /// Nodes that a question passes: more than any path in a herd of fifty.
 const HOPS_MAX: u8 = 16;
-/// Searches at once. A node loads one guest at a time, and passes on questions for a few targets.
-const SEARCHES_MAX: usize = 16;
+/// Searches of this node at once. A node loads one guest at a time; several nodes may be in a process.
+const SEARCHES_MAX: usize = 4;
+/// Searches for peers at once. They ask again.
+const RELAYS_MAX: usize = 2;
+/// Longest file that is passed on: that of any guest in Rust, many times. One of a guest in Python is brought to each node.
+const RELAY_BYTES_MAX: usize = 16 << 20;
 /// Compilations for others at once, of which the host runs one after the other: the targets of a fleet.
 const JOBS_MAX: usize = 4;
 /// Files in memory: the targets of a fleet.

@@ -1,6 +1,6 @@
 //! Search for code at the neighbours: whom this node has asked, and what they said.
 //!
-//! Knows no other search and no message. Bounds: one entry per neighbour, one download, and a deadline.
+//! Knows no other search and no message. Bounds: one entry per neighbour, one download, and deadlines for a question, a download and all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,9 +23,18 @@ pub(crate) struct Search {
     pub(crate) waiting: BTreeSet<String>,
     pub(crate) asked: BTreeMap<String, Asked>,
     pub(crate) hops: u8,
-    pub(crate) download: Option<(String, Download)>,
+    pub(crate) download: Option<CodeDownload>,
     pub(crate) began: Instant,
     pub(crate) poll_at: Instant,
+}
+
+/// Download of code from a neighbour.
+pub(crate) struct CodeDownload {
+    pub(crate) download: Download,
+    /// The neighbour has made the code itself.
+    pub(crate) compiled: bool,
+    /// When the last chunk came.
+    pub(crate) progress_at: Instant,
 }
 
 /// What makes a search one of this node.
@@ -40,6 +49,7 @@ pub(crate) struct Asked {
     /// To compile.
     pub(crate) compile: bool,
     pub(crate) answer: Answer,
+    pub(crate) asked_at: Instant,
     pub(crate) heard: Instant,
 }
 
@@ -50,10 +60,19 @@ pub(crate) enum Answer {
     Silent,
     /// It looks for the code, or compiles it. Whether it is on its way there.
     Working { found: bool },
-    /// It has a file of this digest.
-    Offered(Digest),
+    /// It has this file.
+    Offered(Offer),
     /// It has none, or what it sent is not accepted.
     Nothing(String),
+}
+
+/// File that a neighbour has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: usize,
+    /// The neighbour has made the code itself.
+    pub(crate) compiled: bool,
 }
 
 impl Search {
@@ -72,27 +91,38 @@ impl Search {
 
     /// Notes that a neighbour is asked.
     pub(crate) fn ask(&mut self, peer: &str, compile: bool, now: Instant) {
-        self.asked.insert(peer.into(), Asked { compile, answer: Answer::Silent, heard: now });
+        self.asked.insert(peer.into(), Asked { compile, answer: Answer::Silent, asked_at: now, heard: now });
         self.poll_at = now;
     }
 
-    /// Notes the answer of a neighbour that was asked.
+    /// Notes the answer of a neighbour to this question. An answer to an earlier one, from before it was asked to compile, counts for nothing.
+    pub(crate) fn answer_to(&mut self, peer: &str, compile: bool, answer: Answer, now: Instant) {
+        if self.asked.get(peer).is_some_and(|asked| asked.compile == compile) {
+            self.answer(peer, answer, now);
+        }
+    }
+
+    /// Notes what became of a neighbour that was asked.
     pub(crate) fn answer(&mut self, peer: &str, answer: Answer, now: Instant) {
         if let Some(asked) = self.asked.get_mut(peer) {
             (asked.answer, asked.heard) = (answer, now);
         }
     }
 
-    /// Gives up on neighbours that are silent or have looked for too long.
+    /// Gives up on neighbours that are silent, have looked for too long, or have stopped to send.
     pub(crate) fn expire(&mut self, now: Instant) {
+        if let Some(stalled) = self.download.take_if(|download| now >= download.progress_at + PROGRESS_MAX) {
+            let why = format!("it stopped to send for {} s", PROGRESS_MAX.as_secs());
+            self.answer(stalled.download.from(), Answer::Nothing(why), now);
+        }
         for asked in self.asked.values_mut() {
             let (waits, max) = match (&asked.answer, asked.compile) {
                 (Answer::Silent, _) => (now - asked.heard, SILENCE_MAX),
                 (Answer::Working { .. }, _) if now - asked.heard >= SILENCE_MAX => (now - asked.heard, SILENCE_MAX),
                 // Two nodes may wait for one another.
-                (Answer::Working { found: false }, false) => (now - self.began, LOOK_MAX),
-                (Answer::Working { found: true }, false) => (now - self.began, TRANSFER_MAX),
-                (Answer::Working { .. }, true) => (now - self.began, COMPILE_MAX),
+                (Answer::Working { found: false }, false) => (now - asked.asked_at, LOOK_MAX),
+                (Answer::Working { found: true }, false) => (now - asked.asked_at, TRANSFER_MAX),
+                (Answer::Working { .. }, true) => (now - asked.asked_at, COMPILE_MAX),
                 _ => continue,
             };
             if waits >= max {
@@ -106,10 +136,10 @@ impl Search {
         self.asked.iter().filter(|(_, asked)| matches!(asked.answer, Answer::Silent | Answer::Working { .. }))
     }
 
-    /// A neighbour that has the code, with the digest of its file.
-    pub(crate) fn offer(&self) -> Option<(String, Digest)> {
+    /// A neighbour that has the code.
+    pub(crate) fn offer(&self) -> Option<(String, Offer)> {
         self.asked.iter().find_map(|(peer, asked)| match asked.answer {
-            Answer::Offered(digest) => Some((peer.clone(), digest)),
+            Answer::Offered(offer) => Some((peer.clone(), offer)),
             _ => None,
         })
     }
@@ -122,7 +152,12 @@ impl Search {
 
     /// Returns whether nobody can help any more.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        let is_young = self.own.is_some() && self.asked.is_empty() && now < self.began + LINK_WAIT;
+        // A link to a compiler may come up yet.
+        let is_young =
+            self.own.is_some() && self.asked.values().all(|asked| !asked.compile) && now < self.began + LINK_WAIT;
+        if now >= self.began + SEARCH_MAX {
+            return true;
+        }
         let is_decided = self.asked.values().all(|asked| matches!(asked.answer, Answer::Nothing(_)));
         self.download.is_none() && is_decided && !is_young
     }
@@ -148,5 +183,9 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 const TRANSFER_MAX: Duration = Duration::from_secs(60);
 /// Longest compilation that is waited for: a guest in Python takes half a minute on a fast processor.
 const COMPILE_MAX: Duration = Duration::from_secs(180);
-/// Wait for a first link, at a start.
+/// Silence of a neighbour that sends a file.
+const PROGRESS_MAX: Duration = Duration::from_secs(10);
+/// Longest search. The host waits a little longer.
+const SEARCH_MAX: Duration = Duration::from_secs(200);
+/// Wait for a link to a compiler, at a start.
 const LINK_WAIT: Duration = Duration::from_secs(3);

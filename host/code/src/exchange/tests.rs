@@ -68,9 +68,11 @@ impl Net {
     }
 
     fn link(&mut self, links: &[(&'static str, &'static str)]) {
-        for &(a, b) in links {
-            self.node(a).exchange.linked(b, Instant::now());
-            self.node(b).exchange.linked(a, Instant::now());
+        let now = self.now;
+        for (from, to) in links.iter().flat_map(|&(a, b)| [(a, b), (b, a)]) {
+            let exchange = &mut self.node(from).exchange;
+            let linked = exchange.linked.iter().cloned().chain([to.to_string()]).collect();
+            exchange.linked(linked, now);
         }
     }
 
@@ -197,7 +199,8 @@ fn code_of_a_node_that_is_no_compiler_is_not_run() {
     net.run(&["Edge"], SOON);
     assert_eq!(net.nodes["Edge"].ended, [Err(String::new())], "nobody was asked");
     // It also sends what nobody asked it for.
-    let offer = Message::Offer { wanted: wanted("t"), digest: Digest::of(b"x"), bytes: 1 };
+    let offer =
+        Message::Offer { wanted: wanted("t"), compile: true, digest: Digest::of(b"x"), bytes: 1, compiled: true };
     net.search("Edge", &wanted("t"));
     let (now, node) = (net.now, net.node("Edge"));
     node.exchange.receive("Mallory", Incoming(offer), &node.has, now);
@@ -320,7 +323,68 @@ fn node_that_dies_during_a_compilation_costs_the_search_its_answer_only() {
     net.node("Edge").ended.clear();
     net.search("Edge", &wanted("t"));
     let now = net.now;
-    net.node("Edge").exchange.unlinked("Riley", now);
+    net.node("Edge").exchange.linked(BTreeSet::new(), now);
     net.run(&["Edge"], SOON);
     assert_eq!(net.nodes["Edge"].ended, [Err("Riley: its link went down".into())]);
+}
+
+/// Goal: a compiler vouches for nothing that it was sent. Method: a stranger has unsigned code, and then code that a wrong key signed; the edge
+/// node asks a compiler that asks the stranger, and once more after the compiler holds what the stranger sent.
+#[test]
+fn compiler_passes_no_code_of_others_as_its_own() {
+    let [key, other] = [(); 2].map(|()| PrivateKey::generate().unwrap());
+    let mut forged = code(&wanted("t"));
+    forged.code = b"of the stranger".to_vec();
+    for sign in [false, true] {
+        if sign {
+            forged.sign(&other, "made in a test").unwrap();
+        }
+        let riley = Permissions { takes_signed: true, ..compiler() };
+        // It asks Jaquez first, and so Riley for signed code alone.
+        let permissions = Permissions { takes_signed: true, ..edge(&["Jaquez", "Riley"]) };
+        let trusting = || Has { policy: keys(&key), ..Has::default() };
+        let mallory = Has { codes: vec![forged.clone()], ..Has::default() };
+        let mut net = Net::new([
+            ("Edge", permissions, trusting()),
+            ("Jaquez", Permissions::default(), Has::default()),
+            ("Riley", riley, trusting()),
+            ("Mallory", Permissions::default(), mallory),
+        ]);
+        net.link(&[("Edge", "Jaquez"), ("Edge", "Riley"), ("Riley", "Mallory")]);
+        for _ in 0..2 {
+            net.search("Edge", &wanted("t"));
+            net.run(&["Edge"], SOON);
+            let ended = std::mem::take(&mut net.node("Edge").ended);
+            assert_eq!(ended, [Ok(code(&wanted("t")))], "signed by the stranger: {sign}");
+        }
+    }
+}
+
+#[test]
+fn neighbour_that_offers_and_does_not_send_is_given_up() {
+    let mut net = Net::new([("Edge", edge(&["Riley"]), Has::default()), ("Riley", compiler(), Has::default())]);
+    net.link(&[("Edge", "Riley")]);
+    net.search("Edge", &wanted("t"));
+    let offer = || {
+        Incoming(Message::Offer {
+            wanted: wanted("t"),
+            compile: true,
+            digest: Digest::of(b"x"),
+            bytes: 9,
+            compiled: true,
+        })
+    };
+    let began = net.now;
+    while net.nodes["Edge"].ended.is_empty() && net.now < began + Duration::from_secs(100) {
+        net.now += Duration::from_millis(500);
+        let (now, node) = (net.now, net.node("Edge"));
+        node.exchange.receive("Riley", offer(), &node.has, now);
+        for action in node.exchange.take_actions() {
+            if let Action::Ended(_, result) = action {
+                node.ended.push(result);
+            }
+        }
+    }
+    let [Err(why)] = &net.nodes["Edge"].ended[..] else { panic!("{:?}", net.nodes["Edge"].ended) };
+    assert_eq!(why, "Riley: it stopped to send for 10 s");
 }

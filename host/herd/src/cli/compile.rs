@@ -57,7 +57,10 @@ pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<ExitCode> {
         codes.push(CompiledCode { of, code, signatures: Vec::new() });
     }
     let bundle = Bundle { guest, signatures, codes };
-    write_whole(&out, &bundle.encode())?;
+    let file = bundle.encode();
+    // As nodes will read it: not too many targets, and not too large.
+    Bundle::decode(&file).with_context(named)?;
+    write_whole(&out, &file)?;
     if args.json {
         let code = |code: &CompiledCode| json!({ "target": code.of.target, "compiler": code.of.compiler, "bytes": code.code.len() });
         let codes: Vec<_> = bundle.codes.iter().map(code).collect();

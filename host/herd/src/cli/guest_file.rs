@@ -4,7 +4,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use herd_code::{Bundle, CompiledCode};
 use herd_model::SignedGuest;
 use herd_model::limits::{GUEST_BYTES_MAX, SIGNATURES_BYTES_MAX};
@@ -54,22 +53,6 @@ pub(super) fn read_brought_guest(path: &Path) -> anyhow::Result<BroughtGuest> {
     let Bundle { guest, signatures, codes } = Bundle::decode(&file).with_context(named)?;
     let signatures = (!signatures.is_empty()).then(|| signatures.into());
     Ok(BroughtGuest { guest: SignedGuest { guest: guest.into(), signatures }, codes })
-}
-
-/// Gives a node the code of a bundle, before its guest is swapped in.
-///
-/// # Errors
-///
-/// See [`AdminClientError`]. The node may have some of the code.
-pub(super) async fn bring_code(
-    client: &AdminClient,
-    node: &Endpoint,
-    codes: &[CompiledCode],
-) -> Result<(), AdminClientError> {
-    for code in codes {
-        client.store_code(node, &code.encode()).await?;
-    }
-    Ok(())
 }
 
 /// Reads the file of signatures beside a component. None if there is none.

@@ -7,17 +7,17 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, ValueHint};
-use herd_admin::{AdminClientError, ShareOptions, SwapOptions};
+use herd_admin::{ShareOptions, SwapOptions};
 use herd_code::CompiledCode;
 use herd_model::{GuestFiles, Share, SignedGuest};
 use herd_registry::Artifact;
-use serde_json::Value;
 
 use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
+use super::code_report::bring_code;
 use super::format::Format;
-use super::guest_file::{BroughtGuest, bring_code, read_brought_guest, read_signatures};
+use super::guest_file::{BroughtGuest, read_brought_guest, read_signatures};
 use super::guest_place::{GuestPlace, RegistryArgs};
 use super::nodes::{ask_each, ask_first};
 use super::transcript_file::transcripts_json;
@@ -97,18 +97,8 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
     let (Artifact { guest, signatures, transcripts }, codes) = artifact(args)?;
     let (transcripts, signatures) = (transcripts.as_deref(), signatures.as_deref());
     let files = GuestFiles { guest: &guest, transcripts, signatures };
-    if !codes.is_empty() && (args.shadow.is_some() || args.canary.is_some()) {
-        let brought = ask_each(config, &args.node, async |client, node| {
-            bring_code(client, node, &codes).await.map(|()| Value::Null)
-        })?;
-        // A node that is down begins nothing either.
-        let refused = brought.0.into_iter().find_map(|(node, answer)| match answer {
-            Err(AdminClientError::Refused(why)) => Some((node, why)),
-            _ => None,
-        });
-        if let Some((node, why)) = refused {
-            bail!("{node}: {why}");
-        }
+    if !codes.is_empty() {
+        bring_code(config, &args.node, &codes)?;
     }
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, files, ShareOptions { share, swap: options }, format);
@@ -118,13 +108,11 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
     }
     if args.node.is_empty() {
         let answer = ask_first(config, async |client, node| {
-            bring_code(client, node, &codes).await?;
             cancel_on_signal(client, node, Change::Swap, client.herd_swap(node, files, options)).await
         })?;
         return print_herd_swap(&answer, format, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| {
-        bring_code(client, node, &codes).await?;
         cancel_on_signal(client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")

@@ -13,7 +13,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use herd_model::{Digest, GenerationId};
-use herd_sys::{HostMemory, workers as worker};
+#[cfg(feature = "compiler")]
+use herd_sys::HostMemory;
+use herd_sys::workers as worker;
 use parking_lot::Mutex;
 use serde::Serialize;
 use wasmtime::component::{Component, Linker};
@@ -249,7 +251,10 @@ impl Engine {
     /// The guest does not compile, or this build has no compiler.
     pub fn compile_for(&self, bytes: &[u8], target: &CodeTarget) -> Result<Vec<u8>, LoadError> {
         #[cfg(feature = "compiler")]
-        return crate::engine::precompile::precompile(bytes, target, self.limits);
+        return match HostMemory::read().and_then(|memory| want_of_memory(&memory, bytes.len())) {
+            Some(reason) => Err(LoadError { stage: Stage::Compiled, reason }),
+            None => crate::engine::precompile::precompile(bytes, target, self.limits),
+        };
         #[cfg(not(feature = "compiler"))]
         Err(LoadError {
             stage: Stage::Compiled,
@@ -374,6 +379,7 @@ impl Drop for Compiled {
     }
 }
 
+#[cfg(feature = "compiler")]
 /// Says why a guest of this size is not compiled: the compiler would take what is left, and the kernel would end the process. None if there is
 /// room, or the system does not say.
 fn want_of_memory(memory: &HostMemory, guest_bytes: usize) -> Option<String> {
@@ -390,6 +396,7 @@ fn want_of_memory(memory: &HostMemory, guest_bytes: usize) -> Option<String> {
 }
 
 /// Bytes of memory that the compiler takes for a byte of a guest at most (docs/small-hosts.md has how that was measured).
+#[cfg(feature = "compiler")]
 const COMPILE_FACTOR: u64 = 64;
 
 /// The engine could not be created.

@@ -160,7 +160,9 @@ impl GenerationRegistry {
         let prepared = self.try_build_candidate(files, options, downgrade);
         match &prepared {
             Ok(_) => self.stage_counts.prepared(None),
-            Err(SwapError::Load(refused)) => self.stage_counts.prepared(Some(refused.stage)),
+            Err(SwapError::Load(refused) | SwapError::NoCode(refused)) => {
+                self.stage_counts.prepared(Some(refused.stage))
+            }
             Err(_) => self.stage_counts.rejected(),
         }
         prepared
@@ -182,7 +184,8 @@ impl GenerationRegistry {
         let began = Instant::now();
         let guest = AcceptedGuest::of_candidate(&self.context.policy, files)?;
         // Held until the generation has it.
-        let code = self.code_source.get().and_then(Weak::upgrade).map(|source| source.hold(files)).transpose()?;
+        let code = self.code_source.get().and_then(Weak::upgrade).map(|source| source.hold(files));
+        let code = code.transpose().map_err(SwapError::NoCode)?;
         let candidate = Generation::load(&self.engine, id, &guest, settings, records, &self.context)?;
         drop(code);
         let loaded = began.elapsed();

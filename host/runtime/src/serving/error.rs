@@ -36,6 +36,9 @@ pub enum SwapError {
     /// The thread of a shadow did not start. The machine is at fault.
     #[error("cannot start the thread of a shadow: {0}")]
     Thread(std::io::Error),
+    /// The node does not compile, and nobody has sent it code of the guest. A compiler may be back later.
+    #[error(transparent)]
+    NoCode(LoadError),
     /// The guest does not load, or fails its rehearsal. Its author is at fault.
     #[error(transparent)]
     Load(#[from] LoadError),
