@@ -42,7 +42,7 @@ fn embed_code(guest: &Path) {
     println!("cargo::rerun-if-changed={}", guest.display());
     let target = env::var("HERD_BUILD_CODE_TARGET").unwrap_or_else(|_| {
         match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
-            // What every processor has since 2009. A higher level decides no faster: docs/edge.md.
+            // What every processor has since 2009, those of small hosts too, which often lack the next level.
             Ok("x86_64") => "x86_64-linux+v2".into(),
             arch => format!("{}-linux", arch.unwrap_or_default()),
         }

@@ -1,6 +1,6 @@
 //! The `herd` command.
 
-/// The allocator of musl has one lock, for which the workers would wait: see docs/edge.md for the figures.
+/// The allocator of musl has one lock, for which the workers would wait.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
