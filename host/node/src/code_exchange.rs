@@ -299,7 +299,7 @@ fn compile_thread(
     let compile = move || {
         while let Ok((wanted, component)) = jobs.recv() {
             tracing::info!(
-                node,
+                node = %node,
                 digest = wanted.guest.short(),
                 target = wanted.target,
                 "compiling a guest for another node"

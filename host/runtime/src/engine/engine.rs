@@ -243,25 +243,6 @@ impl Engine {
         engine_line(self.limits)
     }
 
-    /// Compiles a guest into a file of machine code for another node, whose engine has the same limits but for its reservation. Takes as long
-    /// as a compilation.
-    ///
-    /// # Errors
-    ///
-    /// The guest does not compile, or this build has no compiler.
-    pub fn compile_for(&self, bytes: &[u8], target: &CodeTarget) -> Result<Vec<u8>, LoadError> {
-        #[cfg(feature = "compiler")]
-        return match HostMemory::read().and_then(|memory| want_of_memory(&memory, bytes.len())) {
-            Some(reason) => Err(LoadError { stage: Stage::Compiled, reason }),
-            None => crate::engine::precompile::precompile(bytes, target, self.limits),
-        };
-        #[cfg(not(feature = "compiler"))]
-        Err(LoadError {
-            stage: Stage::Compiled,
-            reason: format!("this build has no compiler for {} bytes and {target}", bytes.len()),
-        })
-    }
-
     /// Compiles a guest: see [`compile_or_load`](Self::compile_or_load).
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         self.compile_or_load(bytes, None)
@@ -382,7 +363,7 @@ impl Drop for Compiled {
 #[cfg(feature = "compiler")]
 /// Says why a guest of this size is not compiled: the compiler would take what is left, and the kernel would end the process. None if there is
 /// room, or the system does not say.
-fn want_of_memory(memory: &HostMemory, guest_bytes: usize) -> Option<String> {
+pub(crate) fn want_of_memory(memory: &HostMemory, guest_bytes: usize) -> Option<String> {
     let (needed, free) =
         (guest_bytes as u64 * COMPILE_FACTOR, memory.bytes_short().saturating_sub(memory.bytes_used()?));
     let (needed_mib, free_mib) = (needed >> 20, free >> 20);

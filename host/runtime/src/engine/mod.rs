@@ -5,6 +5,7 @@ pub(crate) mod code_cache;
 pub(crate) mod code_target;
 #[cfg(feature = "compiler")]
 pub(crate) mod compilation;
+mod compile_for;
 pub(crate) mod engine;
 pub(crate) mod file_kind;
 pub(crate) mod import_advice;
