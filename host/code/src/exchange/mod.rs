@@ -194,7 +194,7 @@ impl Exchange {
                 self.download_offers(now);
             }
             Message::Nothing { wanted, compile, why } => {
-                self.answered(from, (&wanted, compile), Answer::Nothing(why), now)
+                self.answered(from, (&wanted, compile), Answer::Nothing(why), now);
             }
             Message::Get { digest, offset } => self.send_chunk(from, digest, offset),
             Message::Part(chunk) => self.received(from, chunk, port, now),

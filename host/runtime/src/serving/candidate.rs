@@ -161,7 +161,7 @@ impl GenerationRegistry {
         match &prepared {
             Ok(_) => self.stage_counts.prepared(None),
             Err(SwapError::Load(refused) | SwapError::NoCode(refused)) => {
-                self.stage_counts.prepared(Some(refused.stage))
+                self.stage_counts.prepared(Some(refused.stage));
             }
             Err(_) => self.stage_counts.rejected(),
         }
