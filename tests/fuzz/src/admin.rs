@@ -181,6 +181,10 @@ impl AdminHost for Echo {
         called(json!({ "options": options, "operator": operator }))
     }
 
+    fn store_code(&self, code: &[u8], operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "bytes": code.len(), "operator": operator }))
+    }
+
     fn herd_swap(&self, files: GuestFiles<'_>, _: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         called(json!({ "bytes": files.guest.len(), "options": options }))
     }
