@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use herd_tests::{Row, run_show};
 
 mod builds;
+mod code;
 mod edge_build;
 mod mixed;
 mod registry;
@@ -14,7 +15,8 @@ mod tampering;
 mod verdicts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 6] = [tampering::ROW, verdicts::ROW, edge_build::ROW, mixed::ROW, small_host::ROW, registry::ROW];
+const ROWS: [Row; 7] =
+    [tampering::ROW, code::ROW, verdicts::ROW, edge_build::ROW, mixed::ROW, small_host::ROW, registry::ROW];
 
 fn main() -> ExitCode {
     run_show("edge", &ROWS, &[])
