@@ -10,7 +10,7 @@ use herd_model::limits::SIGNATURES_BYTES_MAX;
 use herd_signing::{NotAccepted, PrivateKey, PrivateKeyError, Provenance, SignatureFile, SignaturePolicy};
 use serde::{Deserialize, Serialize};
 
-/// What a node looks for.
+/// Code that a node looks for: of which guest, for which machine, by which compiler.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Wanted {
     /// Digest of the component.
@@ -24,7 +24,7 @@ pub struct Wanted {
 /// Code of one guest for one target.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompiledCode {
-    /// What it is the code of, and for.
+    /// Guest, target and compiler of the code.
     pub of: Wanted,
     /// Output of the compiler.
     #[serde(with = "serde_bytes")]

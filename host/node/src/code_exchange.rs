@@ -34,14 +34,14 @@ pub(crate) struct CodeExchange {
     events: Arc<SyncSender<Event>>,
 }
 
-/// What the thread of the exchange hears of.
+/// Event for the thread of the exchange.
 enum Event {
     Received(String, Incoming),
     Search(Wanted, Arc<[u8]>, Sender<Result<CompiledCode, String>>),
     Compiled(Wanted, Result<CompiledCode, String>),
 }
 
-/// Whose code a node runs, and what it has.
+/// Judge of compiled code: keys, target and engine of a node, and the signed code on its disk.
 #[derive(Clone)]
 pub(crate) struct Judge {
     pub(crate) node: String,

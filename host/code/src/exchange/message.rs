@@ -17,7 +17,7 @@ pub(crate) enum Message {
         wanted: Wanted,
         /// The neighbour is asked to compile, and not only for what it has.
         compile: bool,
-        /// How much further the question may go.
+        /// Nodes that the question may still pass.
         hops: u8,
     },
     /// The neighbour looks for it, or compiles it: `compile` is that of the question, in all answers. `found` says that it is on its way there.

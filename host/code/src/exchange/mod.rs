@@ -3,7 +3,7 @@
 //! A node that needs code asks its neighbours. Those named in its configuration are asked to compile, one after the other; if it has keys
 //! of signatures, all are asked for signed code, and pass the question on. Files travel by digest, chunk by chunk.
 //!
-//! Whether code is run is the decision of the node that runs it ([`ExchangePort::accept`]). It takes unsigned code of a compiler only if that says
+//! The node that would run code decides on it ([`ExchangePort::accept`]). It takes unsigned code of a compiler only if that says
 //! that it made the code itself, which a compiler says of nothing that it was sent. A node that passes signed code on need not be trusted.
 //!
 //! Any message may be lost: a question is repeated until it is answered. No clock, socket or thread: time is an argument, and what is to be
@@ -31,7 +31,7 @@ use crate::compiled_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
 pub use self::message::{Incoming, Malformed};
 pub use self::search::SearchId;
 
-/// What a node has, and whose code it runs.
+/// Port to the node: the code and the components that it has, and its decision on code of others.
 pub trait ExchangePort {
     /// Returns a file of signed code that this node has, for the target or for one that needs less of the processor.
     fn code(&self, wanted: &Wanted) -> Option<Arc<[u8]>>;
@@ -48,7 +48,7 @@ pub trait ExchangePort {
     fn accept(&self, from_compiler: bool, code: &CompiledCode) -> Result<(), String>;
 }
 
-/// What the configuration allows.
+/// Permissions from the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Permissions {
     /// Nodes whose code this node runs.
@@ -59,7 +59,7 @@ pub struct Permissions {
     pub compiles: bool,
 }
 
-/// What is to be done.
+/// Effect that the driver of the exchange performs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a message to a neighbour.

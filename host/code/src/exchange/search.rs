@@ -37,7 +37,7 @@ pub(crate) struct CodeDownload {
     pub(crate) progress_at: Instant,
 }
 
-/// What makes a search one of this node.
+/// The part of a search that only one of this node has.
 pub(crate) struct Own {
     pub(crate) id: SearchId,
     /// Component, for the node that compiles it.
@@ -53,7 +53,7 @@ pub(crate) struct Asked {
     pub(crate) heard: Instant,
 }
 
-/// What a neighbour has said.
+/// Answer of a neighbour, so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Nothing yet.

@@ -14,7 +14,7 @@ pub struct RuntimeConfig {
     /// Worker threads of the process. Default 0: one per processor. Raised, memory grows, because every worker has an instance
     /// of every live generation of every node.
     pub workers: usize,
-    /// Whether the node compiles the guests that it is swapped to. Default true. False on a host whose processor has other work: it gets their
+    /// True if the node compiles the guests that it is swapped to. Default true. False on a host whose processor has other work: it gets their
     /// code as a build without a compiler does, see docs/compiled-code.md. The guest that it starts with is compiled all the same.
     pub compile: bool,
     /// Milliseconds of processor time per call of a guest. Default 10. Raised, a guest that loops blocks the sessions of its

@@ -26,7 +26,7 @@ pub struct SwapConfig {
     /// is five heartbeats. Raised, a coordinator that died blocks the next swap for longer.
     pub candidate_s: u64,
     /// Nodes that compile for those that cannot: these run whatever machine code they are sent by one of them. Default: none. Added to, more
-    /// nodes can run anything on nodes without a compiler; see docs/edge.md.
+    /// nodes can run anything on nodes without a compiler; see docs/compiled-code.md.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub compilers: Vec<String>,
     /// Signatures without which the node takes no guest, but for the one inside the program. Default: none are required.
