@@ -1,6 +1,6 @@
-//! What an operator allows towards registries.
+//! Permissions of an operator for requests to registries.
 
-/// How far requests may go beyond the defaults.
+/// Permissions beyond the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// True: reach the registry over http although it is not on loopback. Whoever is on the way reads credentials, and still cannot change what

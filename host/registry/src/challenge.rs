@@ -1,4 +1,4 @@
-//! What a registry wants before it answers: the header `www-authenticate`.
+//! Challenge of a registry, which it sends before it answers: the header `www-authenticate`.
 
 /// A challenge of a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(crate) enum Challenge {
         realm: String,
         /// Name of the registry at the service.
         service: Option<String>,
-        /// What the token has to allow.
+        /// Scope that the token has to have.
         scope: Option<String>,
     },
 }

@@ -18,7 +18,7 @@ use crate::error::RegistryError;
 use crate::reference::Reference;
 use crate::secret::Secret;
 
-/// How a registry knows an operator.
+/// Credential of an operator at a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     Password {
@@ -30,7 +30,7 @@ pub(crate) enum Credential {
 }
 
 impl Credential {
-    /// What a helper or an entry says: this user name marks a token.
+    /// Reads a pair of a helper or a file: the user name `<token>` marks a token.
     fn of(user: &str, secret: &str) -> Self {
         match user {
             "<token>" => Self::IdentityToken(Secret::new(secret)),

@@ -42,7 +42,7 @@ pub enum RegistryError {
     Unknown {
         /// Host of the registry.
         host: String,
-        /// What was asked for.
+        /// The thing that was asked for.
         what: String,
     },
     /// The bytes of the manifest are not those that were asked for. The registry is at fault, or whoever is on the way to it.
@@ -167,7 +167,7 @@ pub enum RegistryError {
         host: String,
         /// Status and codes.
         codes: String,
-        /// What was asked.
+        /// The request.
         request: &'static str,
     },
     /// The client cannot be built, for want of root certificates.

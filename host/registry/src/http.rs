@@ -33,7 +33,7 @@ pub(crate) struct Request {
     pub(crate) accept: Option<&'static str>,
     /// Type and bytes of the body.
     pub(crate) body: Option<(&'static str, Bytes)>,
-    /// What it is for, in messages.
+    /// Purpose, for messages.
     pub(crate) what: &'static str,
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::artifact::Interfaces;
 use crate::reference::parse_digest;
 
-/// What a manifest says of a guest.
+/// Manifest of a guest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) guest: Digest,

@@ -196,7 +196,7 @@ fn read(file: &Path) -> Option<String> {
 
 static SHORT: AtomicBool = AtomicBool::new(false);
 
-/// What a node allocates between two looks, at 20 ms, in which reports of one processor at full speed need some 3 MiB; and what an answer to
+/// Memory that a node allocates between two looks, at 20 ms, in which reports of one processor at full speed need some 3 MiB; and what an answer to
 /// `herd status` takes for a moment: with 8 MiB, and 590,000 records in 128 MiB, the kernel ended the node at the next one.
 const RESERVE_BYTES_MIN: u64 = 16 << 20;
 

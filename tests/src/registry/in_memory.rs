@@ -19,7 +19,7 @@ pub struct RegistryInMemory {
     state: Arc<Mutex<State>>,
 }
 
-/// How the registry lies.
+/// Lie of the registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Lie {
     /// It does not.

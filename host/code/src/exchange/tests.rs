@@ -18,7 +18,7 @@ struct Node {
     compilations: usize,
 }
 
-/// What a node has, and whom it trusts.
+/// The code of a node, and whom it trusts.
 #[derive(Default)]
 struct Has {
     codes: Vec<CompiledCode>,

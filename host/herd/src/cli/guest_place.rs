@@ -19,7 +19,7 @@ pub(super) enum GuestPlace {
     Registry(Reference),
 }
 
-/// How registries are reached.
+/// Options for requests to registries.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RegistryArgs {
     /// Reach a registry that is not on loopback over http. Credentials and guests can be read on the way; a digest still names only one guest.

@@ -75,5 +75,5 @@ const HELPER_MAX: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// What a pipe of Linux holds.
+/// Bytes of a pipe of Linux.
 const OUTPUT_BYTES_MAX: u64 = 64 << 10;

@@ -1,4 +1,4 @@
-//! What a registry is told of who asks: nothing, a password, or a token for which a service was told the password.
+//! Authorization of requests to a registry: none, a password, or a token for which a service was told the password.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

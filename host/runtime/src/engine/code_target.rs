@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What machine code is compiled for, or what a machine runs.
+/// Target of machine code, or of a machine that runs it.
 ///
 /// Displayed and parsed as one word: a platform, then `+` and a name for each level or feature of the processor, then `+small` for small
 /// reservations. The levels of x86-64 are those of its ABI. The C library is no part of it, because guests have none, so triples of Rust

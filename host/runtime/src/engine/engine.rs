@@ -479,7 +479,7 @@ fn tick(engine: wasmtime::EngineWeak, every: Duration) -> std::io::Result<()> {
 
 /// Small reservations: a memory of the default limit, which then never moves.
 const SMALL_RESERVATION_BYTES: u64 = 16 << 20;
-/// What a memory that grows beyond its small reservation reserves ahead of its size.
+/// Address space that a memory beyond its small reservation reserves ahead of its size.
 const SMALL_GROWTH_BYTES: u64 = 1 << 20;
 /// Pages behind a small reservation: offsets in instructions below this need no check of their own.
 const SMALL_GUARD_BYTES: u64 = 64 << 10;

@@ -136,7 +136,7 @@ fn report_all(address: SocketAddr) -> Result<Tally> {
     Ok(tallies.iter().fold(Tally { kept: 0, refused: 0 }, add))
 }
 
-/// What became of the reports of one client.
+/// Outcome of the reports of one client.
 struct Tally {
     kept: u64,
     refused: u64,
@@ -212,7 +212,7 @@ fn nonzero(by_limit: &Value) -> String {
     counts.map(|(limit, count)| format!("{limit} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What the kernel says that a node wrote, for reports that come one by one.
+/// Bytes that a node wrote, as the kernel counts them, for reports that come one by one.
 fn wear(reporter: &mut Reporter<'_>) -> Result<()> {
     for (durability, figure, bytes_max) in [
         ("memory", "written per report: memory", 0),
