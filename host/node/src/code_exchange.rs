@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use herd_code::{Action, CompiledCode, Exchange, ExchangePort, Incoming, Permissions, SearchId, Wanted};
-use herd_model::{Digest, GuestFiles, SignedGuest};
+use herd_model::{Digest, GuestFiles};
 use herd_peers::Peers;
 use herd_runtime::{CodeSource, CodeTarget, CompiledGuest, Engine, GenerationRegistry, LoadError, Stage};
 use herd_signing::SignaturePolicy;
@@ -68,22 +68,23 @@ impl Judge {
         }
     }
 
-    /// Returns whether the node can load this guest by itself. Holds no code of it.
-    pub(crate) fn has_code(&self, engine: &Engine, guest: &SignedGuest) -> bool {
-        self.compiles || self.hold_signed(engine, guest).is_some()
-    }
-
-    /// Has the engine hold signed code of a guest from the disk of this node, if it does not compile and lacks the code.
-    pub(crate) fn hold_signed(&self, engine: &Engine, guest: &SignedGuest) -> Option<CompiledGuest> {
+    /// Has the engine hold the code of a guest that this node does not compile: from its cache, or signed code from its disk. `None` if the
+    /// node compiles it.
+    ///
+    /// # Errors
+    ///
+    /// The node has no code of it.
+    pub(crate) fn hold(&self, engine: &Engine, guest: &[u8]) -> Result<Option<CompiledGuest>, NoCodeHere> {
         if self.compiles {
-            return None;
+            return Ok(None);
         }
-        engine.find_compiled(&guest.guest).or_else(|| {
-            let code = self.own(guest.digest())?;
-            let held = engine.keep_compiled(&guest.guest, Some(&code.code));
+        let signed = || {
+            let code = self.own(Digest::of(guest))?;
+            let held = engine.keep_compiled(guest, Some(&code.code));
             held.inspect_err(|error| tracing::warn!(node = %self.node, %error, "signed code of a guest is not used"))
                 .ok()
-        })
+        };
+        engine.find_compiled(guest).or_else(signed).map(Some).ok_or(NoCodeHere)
     }
 
     /// Error of a guest without code. `why` is what other nodes said.
@@ -99,7 +100,7 @@ impl Judge {
     }
 
     /// Finds code of a guest on the disk of this node that its keys have signed.
-    pub(crate) fn own(&self, guest: Digest) -> Option<CompiledCode> {
+    fn own(&self, guest: Digest) -> Option<CompiledCode> {
         self.store.find(&self.wanted(guest), |code| code.accepted_by(&self.policy, unix_now()).is_ok())
     }
 
@@ -107,6 +108,10 @@ impl Judge {
         Wanted { guest, target: self.target.to_string(), compiler: self.compiler.clone() }
     }
 }
+
+/// A node that does not compile has no code of a guest on its disk. Others may have it.
+#[derive(Debug)]
+pub(crate) struct NoCodeHere;
 
 /// The node, as its exchange sees it.
 struct Port {
@@ -179,24 +184,6 @@ impl CodeExchange {
         Ok(())
     }
 
-    /// Has the engine hold the code of a guest that this node cannot compile: from its cache or its disk, or else from other nodes. Blocks.
-    fn get(&self, files: GuestFiles<'_>) -> Result<Option<CompiledGuest>, LoadError> {
-        if self.judge.compiles {
-            return Ok(None);
-        }
-        let digest = Digest::of(files.guest);
-        if let Some(held) = self.engine.find_compiled(files.guest) {
-            return Ok(Some(held));
-        }
-        if let Some(code) = self.judge.own(digest) {
-            return self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some);
-        }
-        let code = self.search(digest, files.guest).map_err(|why| self.judge.without_code(&why))?;
-        let kind = if code.signatures.is_empty() { "compiled by a node" } else { "signed" };
-        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, kind, "took compiled code of a guest");
-        self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some)
-    }
-
     /// Stores code that an operator brought, if the keys of this node have signed it.
     ///
     /// # Errors
@@ -219,7 +206,14 @@ impl CodeExchange {
 
 impl CodeSource for CodeExchange {
     fn hold(&self, files: GuestFiles<'_>) -> Result<Option<CompiledGuest>, LoadError> {
-        self.get(files)
+        if let Ok(held) = self.judge.hold(&self.engine, files.guest) {
+            return Ok(held);
+        }
+        let digest = Digest::of(files.guest);
+        let code = self.search(digest, files.guest).map_err(|why| self.judge.without_code(&why))?;
+        let kind = if code.signatures.is_empty() { "compiled by a node" } else { "signed" };
+        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, kind, "took compiled code of a guest");
+        self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some)
     }
 }
 

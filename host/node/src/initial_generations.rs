@@ -12,7 +12,7 @@ use herd_runtime::{Engine, GenerationRegistry, LoadError, StartingGuests, SwapLi
 use herd_sdk::Settings;
 use herd_signing::SignaturePolicy;
 
-use crate::code_exchange::Judge;
+use crate::code_exchange::{Judge, NoCodeHere};
 use crate::config::HerdConfig;
 
 /// Everything that loading the first generations of a node takes.
@@ -99,8 +99,16 @@ impl InitialGenerations {
             let generations = self.generations(&self.configured, None)?;
             return Ok(LoadedGenerations { generations, stored: None, refused: Vec::new() });
         };
-        let has_code = |guest: &SignedGuest| self.code.has_code(&self.engine, guest);
-        let previous = stored.previous.and_then(|previous| self.guest(previous)).filter(has_code);
+        // Held until the generations have it.
+        let mut held = Vec::new();
+        let mut has_code = |guest: &SignedGuest| match self.code.hold(&self.engine, &guest.guest) {
+            Ok(code) => {
+                held.push(code);
+                true
+            }
+            Err(NoCodeHere) => false,
+        };
+        let previous = stored.previous.and_then(|previous| self.guest(previous)).filter(&mut has_code);
         let loaded = match self.guest(stored.serving) {
             // A neighbour may have it, and there are no links yet.
             Some(active) if stored.serving != self.configured.digest() && !has_code(&active) => {
@@ -153,7 +161,7 @@ impl InitialGenerations {
     ) -> Result<GenerationRegistry, LoadError> {
         let guests = StartingGuests { active: active.files(), previous: previous.map(SignedGuest::files) };
         // Held until the generations have it. What nobody has code for is refused in the words of the engine.
-        let _code = [Some(active), previous].map(|guest| self.code.hold_signed(&self.engine, guest?));
+        let _code = [Some(active), previous].map(|guest| self.code.hold(&self.engine, &guest?.guest).ok());
         let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.policy.clone());
         let records = Arc::clone(&self.records) as _;
         let generations = GenerationRegistry::start(&self.engine, guests, settings, limits, policy, records)?;
