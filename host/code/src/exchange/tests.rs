@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herd_signing::{PrivateKey, SignaturePolicy, SignatureRequirement, TrustedKey};
-
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

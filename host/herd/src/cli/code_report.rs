@@ -1,42 +1,12 @@
-//! Compiled code of a bundle: how nodes get it from the command line, and as `herd inspect` shows it: for what, by which compiler, how large, and whether nodes with this configuration
-//! take it.
+//! Compiled code of a bundle as `herd inspect` shows it: for what, by which compiler, how large, and whether nodes with this configuration take
+//! it.
 
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::bail;
-use herd_admin::{AdminClient, Endpoint};
 use herd_code::CompiledCode;
 use herd_signing::{Provenance, SignaturePolicy};
 use serde::Serialize;
-use serde_json::Value;
-
-use super::admin_herd::AdminHerd;
-use super::nodes::{ask_each, ask_first};
-
-/// Gives nodes the code of a bundle, before its guest is swapped in: the named ones of this host, or else one that answers. The others get it from
-/// there.
-///
-/// # Errors
-///
-/// No node took it.
-pub(super) fn bring_code(config: &AdminHerd, nodes: &[String], codes: &[CompiledCode]) -> anyhow::Result<()> {
-    let bring = async |client: &AdminClient, node: &Endpoint| {
-        for code in codes {
-            client.store_code(node, &code.encode()).await?;
-        }
-        Ok(Value::Null)
-    };
-    if nodes.is_empty() {
-        return ask_first(config, bring).map(drop);
-    }
-    let answers = ask_each(config, nodes, bring)?.0;
-    if answers.iter().any(|(_, answer)| answer.is_ok()) {
-        return Ok(());
-    }
-    let failures = answers.into_iter().filter_map(|(node, answer)| Some(format!("{node}: {}", answer.err()?)));
-    bail!("no node took the compiled code: {}", failures.collect::<Vec<_>>().join("; "))
-}
 
 /// Code for one target.
 #[derive(Debug, Serialize)]

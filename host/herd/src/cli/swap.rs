@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, ValueHint};
-use herd_admin::{ShareOptions, SwapOptions};
+use herd_admin::{AdminClient, Endpoint, ShareOptions, SwapOptions};
 use herd_code::CompiledCode;
 use herd_model::{GuestFiles, Share, SignedGuest};
 use herd_registry::Artifact;
+use serde_json::Value;
 
 use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
-use super::code_report::bring_code;
 use super::format::Format;
 use super::guest_file::{BroughtGuest, read_brought_guest, read_signatures};
 use super::guest_place::{GuestPlace, RegistryArgs};
@@ -116,6 +116,30 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
         cancel_on_signal(client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")
+}
+
+/// Gives nodes the code of a bundle, before its guest is swapped in: the named ones of this host, or else one that answers. The others get it from
+/// there.
+///
+/// # Errors
+///
+/// No node took it.
+fn bring_code(config: &AdminHerd, nodes: &[String], codes: &[CompiledCode]) -> anyhow::Result<()> {
+    let bring = async |client: &AdminClient, node: &Endpoint| {
+        for code in codes {
+            client.store_code(node, &code.encode()).await?;
+        }
+        Ok(Value::Null)
+    };
+    if nodes.is_empty() {
+        return ask_first(config, bring).map(drop);
+    }
+    let answers = ask_each(config, nodes, bring)?.0;
+    if answers.iter().any(|(_, answer)| answer.is_ok()) {
+        return Ok(());
+    }
+    let failures = answers.into_iter().filter_map(|(node, answer)| Some(format!("{node}: {}", answer.err()?)));
+    bail!("no node took the compiled code: {}", failures.collect::<Vec<_>>().join("; "))
 }
 
 /// Reads or pulls the guest with what is beside it, and the code of a bundle. Files that the command line names replace what is beside it.

@@ -49,9 +49,7 @@ impl HerdConfig {
         }
         lowered
     }
-}
 
-impl HerdConfig {
     /// Returns the limits that the configuration sets beyond what this much memory has room for, with what there is room for.
     #[must_use]
     pub fn beyond(&self, memory_bytes: u64, nodes: usize) -> Vec<LoweredLimit> {
