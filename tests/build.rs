@@ -34,15 +34,25 @@ fn main() {
 }
 
 /// Builds every guest and returns the directory of the components.
+///
+/// Each package by itself, as a user builds it: the features of dependencies are those that all packages of a build ask for, so built
+/// together with others the default guest would have another digest than the one that the program embeds, in the same file.
 fn build_guests() -> PathBuf {
     let target_dir = target_dir();
+    build(&target_dir, &["--lib", "--examples", "--package", "herd-test-guests"]);
+    for package in ["herd-guest", "herd-example-hello", "herd-example-watch", "herd-example-resp"] {
+        build(&target_dir, &["--package", package]);
+    }
+    target_dir.join(TARGET).join("guest")
+}
+
+fn build(target_dir: &Path, selection: &[&str]) {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--lib", "--examples", "--package", "herd-test-guests", "--package", "herd-guest"])
-        .args(["--package", "herd-example-hello", "--package", "herd-example-watch"])
-        .args(["--package", "herd-example-resp"])
+        .arg("build")
+        .args(selection)
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
-        .arg(&target_dir)
+        .arg(target_dir)
         .current_dir("..");
     // The environment of the outer cargo configures the build for the host and must not reach the guests.
     for (name, _) in env::vars() {
@@ -56,7 +66,6 @@ fn build_guests() -> PathBuf {
         Ok(_) => fail(&format!("the guests do not build; is the target installed? Run: rustup target add {TARGET}")),
         Err(error) => fail(&format!("cannot run cargo for the guests: {error}")),
     }
-    target_dir.join(TARGET).join("guest")
 }
 
 /// Generates the source of the enum.
