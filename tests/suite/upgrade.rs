@@ -198,6 +198,32 @@ fn upgrade_waits_for_an_upstream_for_a_moment_only() {
     assert!(client.is_cut_off(), "as docs/upgrade.md says");
 }
 
+/// Method: a fetch keeps the hand-over waiting for as long as it may, and the signal comes meanwhile. On a busy machine it may come too late,
+/// which ends the new program and shows nothing: then once more.
+#[test]
+fn upgrade_that_a_signal_ends_leaves_no_socket_behind() {
+    let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
+    herd.places().behave(Behaviour::Held);
+    for requests in 1..=20 {
+        let mut riley = herd.run("Riley");
+        let mut client = herd.client("Riley");
+        report(&mut client, "kiwi");
+        client.send("WHATSAT kiwi 10 5\n");
+        herd.places().await_requests(requests);
+        let mut command = herd.begin(&["upgrade"]);
+        riley.await_log(&["upgrade: draining"]);
+        riley.terminate();
+        let status = riley.wait();
+        if riley.log().contains("a signal stops the process in place of the upgrade") {
+            assert_eq!(status.code(), Some(0));
+            assert!(!herd.admin_directory().join("Riley.sock").exists());
+            assert!(!command.wait().success());
+            return;
+        }
+    }
+    panic!("the signal came too late twenty times");
+}
+
 #[test]
 fn upgrade_whose_program_vanished_ends_with_the_old_one_and_says_so() {
     let herd = Herd::of_one();

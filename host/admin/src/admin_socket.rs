@@ -111,7 +111,7 @@ impl AdminSocket {
         let directory = SocketDirectory::create(place, users).map_err(io)?;
         let listener = directory.bind(name, users).map_err(io)?;
         let identity = directory.owner_of(name).map_err(io)?.file;
-        let file = SocketFile { directory, name: name.into(), identity, stays: Arc::default() };
+        let file = SocketFile::new(directory, name, identity, true);
         let group = if let SocketUsers::Group(group) = users { Some(group) } else { None };
         Self::with(listener, file, group).map_err(io)
     }
@@ -153,7 +153,7 @@ impl AdminSocket {
                 directory.admit(&name, users).map_err(io)?;
             }
             let identity = directory.owner_of(&name).map_err(io)?.file;
-            let file = SocketFile { directory, name, identity, stays: Arc::new(AtomicBool::new(!is_own)) };
+            let file = SocketFile::new(directory, &name, identity, is_own);
             return Self::with(listener, file, group).map_err(io);
         }
         if is_own {
@@ -167,7 +167,7 @@ impl AdminSocket {
     /// Path of the socket.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.file.directory.path_of(&self.file.name)
+        self.file.made.directory.path_of(&self.file.made.name)
     }
 
     /// Returns a handle with which the socket can be passed on while it is served.
@@ -177,7 +177,7 @@ impl AdminSocket {
     /// The process is out of file descriptors.
     pub fn handle(&self) -> io::Result<AdminSocketHandle> {
         let listener = self.listener.as_fd().try_clone_to_owned()?;
-        Ok(AdminSocketHandle { listener, stays: Arc::clone(&self.file.stays) })
+        Ok(AdminSocketHandle { listener, made: Arc::clone(&self.file.made) })
     }
 
     /// Takes the socket apart. The file is removed with the second part.
@@ -190,37 +190,76 @@ impl AdminSocket {
 #[derive(Debug)]
 pub struct AdminSocketHandle {
     listener: OwnedFd,
-    stays: Arc<AtomicBool>,
+    made: Arc<MadeFile>,
 }
 
 impl AdminSocketHandle {
     /// Keeps the file of the socket when the server ends, and returns the socket, for [`AdminSocket::adopt`] in another program.
     #[must_use]
-    pub fn pass_on(self) -> OwnedFd {
-        self.stays.store(true, Ordering::Relaxed);
-        self.listener
+    pub fn pass_on(self) -> PassedAdminSocket {
+        let removes = self.made.is_removed.swap(false, Ordering::Relaxed);
+        PassedAdminSocket { listener: self.listener, file: removes.then_some(self.made) }
     }
 }
 
-/// File of a socket, removed on drop.
+/// Admin socket for another program, with its file. Dropped, the file stays.
+#[derive(Debug)]
+pub struct PassedAdminSocket {
+    listener: OwnedFd,
+    /// `None` if the file belongs to another program.
+    file: Option<Arc<MadeFile>>,
+}
+
+impl PassedAdminSocket {
+    /// Returns the socket.
+    #[must_use]
+    pub fn into_listener(self) -> OwnedFd {
+        self.listener
+    }
+
+    /// Closes the socket and removes its file: there will be no other program.
+    pub fn close(self) {
+        if let Some(file) = self.file {
+            file.remove();
+        }
+    }
+}
+
+/// File of a socket, removed on drop unless the socket was passed on.
 #[derive(Debug)]
 pub(super) struct SocketFile {
+    made: Arc<MadeFile>,
+}
+
+#[derive(Debug)]
+struct MadeFile {
     directory: SocketDirectory,
     name: String,
     /// Of the file that this process made.
     identity: (u64, u64),
-    /// The socket outlives this process, or belongs to another program.
-    stays: Arc<AtomicBool>,
+    /// Neither passed on, nor the file of another program.
+    is_removed: AtomicBool,
+}
+
+impl SocketFile {
+    fn new(directory: SocketDirectory, name: &str, identity: (u64, u64), is_own: bool) -> Self {
+        Self { made: Arc::new(MadeFile { directory, name: name.into(), identity, is_removed: is_own.into() }) }
+    }
+}
+
+impl MadeFile {
+    fn remove(&self) {
+        // A process that started after this one has given up the records has a socket of its own here.
+        if self.directory.owner_of(&self.name).is_ok_and(|owner| owner.file == self.identity) {
+            let _ = self.directory.remove(&self.name);
+        }
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.stays.load(Ordering::Relaxed) {
-            return;
-        }
-        // A process that started after this one has given up the records has a socket of its own here.
-        if self.directory.owner_of(&self.name).is_ok_and(|owner| owner.file == self.identity) {
-            let _ = self.directory.remove(&self.name);
+        if self.made.is_removed.load(Ordering::Relaxed) {
+            self.made.remove();
         }
     }
 }
@@ -322,7 +361,7 @@ mod tests {
         assert!(!old.exists(), "dropped without being passed on");
         drop(handle);
         let socket = AdminSocket::bind(&state, "Riley", None).unwrap();
-        let (path, passed) = (socket.path(), socket.handle().unwrap().pass_on());
+        let (path, passed) = (socket.path(), socket.handle().unwrap().pass_on().into_listener());
         drop(socket);
         // Waits in the queue while nobody serves.
         let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
@@ -330,6 +369,18 @@ mod tests {
         assert_eq!(adopted.path(), path);
         adopted.into_parts().0.accept().await.unwrap();
         assert!(!path.exists(), "nobody serves it any more");
+    }
+
+    #[tokio::test]
+    async fn socket_that_no_other_program_takes_leaves_no_file() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("herd");
+        let socket = AdminSocket::bind(&state, "Riley", None).unwrap();
+        let (path, passed) = (socket.path(), socket.handle().unwrap().pass_on());
+        drop(socket);
+        assert!(path.exists(), "for the other program");
+        passed.close();
+        assert!(!path.exists());
     }
 
     #[tokio::test]
@@ -341,7 +392,10 @@ mod tests {
         let error = AdminSocket::adopt(elsewhere, &state, "Riley", None).unwrap_err();
         assert!(error.to_string().contains(&usual.display().to_string()), "{error}");
         let passed = std::os::unix::net::UnixListener::bind(&usual).unwrap();
-        drop(AdminSocket::adopt(passed, &state, "Riley", None).unwrap());
+        let adopted = AdminSocket::adopt(passed, &state, "Riley", None).unwrap();
+        let handle = adopted.handle().unwrap();
+        drop(adopted);
+        handle.pass_on().close();
         assert!(usual.exists());
     }
 

@@ -99,7 +99,7 @@ mod upgrade_host;
 mod upgrade_routes;
 mod web_page;
 
-pub use admin_socket::{AdminSocket, AdminSocketError, AdminSocketHandle};
+pub use admin_socket::{AdminSocket, AdminSocketError, AdminSocketHandle, PassedAdminSocket};
 pub use client::AdminClient;
 pub use client_error::{AdminClientError, OPERATOR_NEEDED};
 pub use endpoint::Endpoint;

@@ -1,6 +1,5 @@
 //! Stop of a node: not ready, stop accepting, let sessions finish, say goodbye to peers, flush, wait.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use herd_audit::{Entry, Stage};
 use herd_sys::TrafficLog;
 
 use crate::Node;
+use crate::listening_sockets::HandedSockets;
 
 /// Times of a stop.
 struct StopTimes {
@@ -32,10 +32,10 @@ impl Node {
         })
     }
 
-    /// Drains the node for a successor in the same process, and returns its listening sockets with their names. Connections wait in
+    /// Drains the node for a successor in the same process, and returns its listening sockets. Connections wait in
     /// them from now on, so sessions have less time than in [`drain`](Self::drain): what waits for an upstream beyond that is not
     /// answered. `who` and `why` go into the audit log. Cancel safe as `drain` is; the sockets are closed then.
-    pub fn hand_over<'a>(&'a self, who: &'a str, why: &'a str) -> BoxFuture<'a, Vec<(String, OwnedFd)>> {
+    pub fn hand_over<'a>(&'a self, who: &'a str, why: &'a str) -> BoxFuture<'a, HandedSockets> {
         Box::pin(async move {
             self.audit.append_soon(Entry::new(who, Stage::Upgraded).because(why));
             // First, because the server of the admin socket would remove its file.

@@ -63,6 +63,7 @@ use self::traces::NodeTraces;
 pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
 
 pub use self::error::StartError;
+pub use self::listening_sockets::HandedSockets;
 pub use self::log_filter::LogFilter;
 pub use self::preflight::{check_address, check_client_tls};
 pub use self::process::NodeProcess;

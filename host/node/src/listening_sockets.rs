@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use herd_admin::AdminSocketHandle;
+use herd_admin::{AdminSocketHandle, PassedAdminSocket};
 use herd_sys::{socket_name, socket_name_elsewhere};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -45,11 +45,33 @@ impl ListeningSockets {
         drop(self.0.lock().take());
     }
 
-    /// Returns the sockets with their names, for a successor. The file of the admin socket stays.
-    pub(crate) fn hand_over(&self) -> Vec<(String, OwnedFd)> {
-        let Some(Handles { node, ports, admin_socket }) = self.0.lock().take() else { return vec![] };
-        let mut sockets = ports;
-        sockets.push((socket_name(&node, ADMIN_SOCKET), admin_socket.pass_on()));
-        sockets
+    /// Returns the sockets for a successor. The file of the admin socket stays.
+    pub(crate) fn hand_over(&self) -> HandedSockets {
+        let Some(Handles { node, ports, admin_socket }) = self.0.lock().take() else { return HandedSockets::default() };
+        HandedSockets { ports, admin_socket: Some((socket_name(&node, ADMIN_SOCKET), admin_socket.pass_on())) }
+    }
+}
+
+/// Listening sockets of a node, for the program that its process becomes.
+#[derive(Debug, Default)]
+pub struct HandedSockets {
+    ports: Vec<(String, OwnedFd)>,
+    admin_socket: Option<(String, PassedAdminSocket)>,
+}
+
+impl HandedSockets {
+    /// Returns the sockets with their names.
+    #[must_use]
+    pub fn into_named(self) -> Vec<(String, OwnedFd)> {
+        let mut named = self.ports;
+        named.extend(self.admin_socket.map(|(name, socket)| (name, socket.into_listener())));
+        named
+    }
+
+    /// Closes the sockets, and removes the file of the admin socket: the process ends instead.
+    pub fn close(self) {
+        if let Some((_, socket)) = self.admin_socket {
+            socket.close();
+        }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
 use herd_model::{Digest, GuestFiles, SignedGuest};
 use herd_node::config::HerdConfig;
-use herd_node::{LogFilter, Node, NodeProcess};
+use herd_node::{HandedSockets, LogFilter, Node, NodeProcess};
 use herd_runtime::{CompiledGuest, Engine};
 use herd_sys::workers::{self as worker, Workers};
 use herd_sys::{PassedSockets, Supervisor, state_directory};
@@ -263,14 +263,15 @@ async fn hand_over(nodes: Vec<Node>, order: UpgradeOrder, signals: &mut Signals)
             }
         }
     };
-    let sockets =
-        PassedSockets::new(sockets.into_iter().flatten().collect()).context("cannot hand over the sockets")?;
     // The tables of records are freed with the process, and clients wait.
     std::mem::forget(nodes);
     if stops {
+        sockets.into_iter().for_each(HandedSockets::close);
         tracing::info!("a signal stops the process in place of the upgrade");
         return Ok(None);
     }
+    let sockets = sockets.into_iter().flat_map(HandedSockets::into_named).collect();
+    let sockets = PassedSockets::new(sockets).context("cannot hand over the sockets")?;
     Ok(Some(Succession { order, sockets }))
 }
 
