@@ -105,9 +105,7 @@ fn canary_faults_are_rescued_by_the_active_generation_and_too_many_end_it() {
     assert_eq!(status["generations"]["active"]["id"], 1);
     let again = herd.swap_with(Fixture::Trap, &["--canary=5%"]).unwrap_err();
     assert!(again.contains("failed its probation here, with 3 faults within 10 s as a canary"), "{again}");
-    let audit = herd.herd(&["audit", "--wide"]);
-    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
-    assert!(audit.contains("ended by itself: 3 faults within 10 s as a canary"), "{audit}");
+    herd.await_audited("Riley", &["ended by itself: 3 faults within 10 s as a canary"]);
 }
 
 /// Goal: a node has at most one candidate, canary or shadow, and a swap to another guest ends it, even a refused swap. Method:

@@ -79,9 +79,7 @@ fn saved_case_is_minimized_to_the_input_that_still_faults() {
     assert_eq!(mode & 0o777, 0o700, "cases hold client input, so only their owner may read them");
     let line = up.await_log(&["INFO", "case saved", &*path.to_string_lossy()]);
     assert!(!line.contains("BOOM"), "{line}");
-    let audit = herd.herd(&["audit", "--wide"]);
-    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
-    assert!(audit.contains("faulted") && audit.contains("saved as "), "{audit}");
+    herd.await_audited("Riley", &["faulted", "saved as "]);
 
     for number in 0..100 {
         assert_eq!(client.ask(&format!("BOOM {number}")), format!("? BOOM {number}"));

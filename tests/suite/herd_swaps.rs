@@ -42,9 +42,7 @@ fn herd_swap_that_one_node_refuses_is_served_by_none() {
         assert_eq!(herd.status(node)["herd"]["swap"], Value::Null);
         herd.await_status(node, "no swap in progress", |status| status["herd"]["engaged"].is_null());
     }
-    let audit = herd.herd(&["audit", "--wide", "--node", "Riley"]);
-    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
-    assert!(audit.contains("aborted") && audit.contains("Juzang refused: not checked: setting `mood`"), "{audit}");
+    herd.await_audited("Riley", &["aborted", "Juzang refused: not checked: setting `mood`"]);
     herd.swap(Fixture::Trap, &[]).unwrap();
     assert_eq!(herd.client("Juzang").ask("you"), "trap: you", "the next swap is not blocked");
     drop((good, bad));

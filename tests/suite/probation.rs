@@ -46,9 +46,7 @@ fn probation_rolls_back_a_faulty_guest_and_refuses_it_afterwards() {
     assert_eq!(client.ask("you"), "trap: you");
     herd.swap(HELLO, &[]).unwrap();
     assert_eq!(client.ask("you"), "hello, you", "another guest is not affected by the refusal");
-    let audit = herd.herd(&["audit", "--wide"]);
-    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
-    assert!(audit.contains("the node itself") && audit.contains("rolled back"), "{audit}");
+    herd.await_audited("Riley", &["the node itself", "rolled back"]);
     assert!(up.is_running());
 }
 

@@ -63,7 +63,7 @@ fn signed_guest_is_served_and_tampered_ones_are_refused_and_audited() {
     for node in ["Riley", "Jaquez"] {
         let signature = herd.status(node)["generations"]["active"]["signature"].clone();
         assert_eq!((&signature["built_in"], &signature["signed_by"][0]["name"]), (&false.into(), &"release".into()));
-        assert!(audit(&herd, node).contains(&format!("signed by release ({})", release.id)));
+        herd.await_audited(node, &[&format!("signed by release ({})", release.id)]);
     }
     assert!(run(&herd, &["status"]).unwrap().contains("signed by release"));
     assert!(herd.herd(&["swap", "--built-in"]).status.success());
@@ -118,7 +118,7 @@ fn node_that_requires_signatures_refuses_what_its_herd_accepts() {
     for node in herd.names() {
         assert_eq!(herd.serving(node), built_in, "{node}");
     }
-    assert!(audit(&herd, "Riley").contains("Juzang refused: not parsed: it is not signed"));
+    herd.await_audited("Riley", &["Juzang refused: not parsed: it is not signed"]);
 
     // Over its link, when it is back: without signatures, and with them.
     juzang.kill();
@@ -128,7 +128,7 @@ fn node_that_requires_signatures_refuses_what_its_herd_accepts() {
     let status = herd.await_status("Juzang", "a refusal", |status| !status["herd"]["back"]["Juzang"].is_null());
     assert!(status["herd"]["back"]["Juzang"].as_str().unwrap().starts_with("not parsed: it is not signed"), "{status}");
     assert_eq!((herd.serving("Juzang"), herd.serving("Riley") == built_in), (built_in, false));
-    assert!(audit(&herd, "Juzang").contains("it is not signed"));
+    herd.await_audited("Juzang", &["it is not signed"]);
     juzang.kill();
     herd.await_linked(&["Jaquez", "Riley"]);
     let signed = copy_guest(&herd, WATCH, "watch");
@@ -272,8 +272,7 @@ fn key_that_expired_leaves_its_guest_serving_and_one_that_was_removed_does_not()
     riley = restart(&mut riley, &[&other.trusted()]);
     assert_eq!(herd.serving("Riley"), built_in, "nobody answers for it any more");
     riley.await_log(&["the guest of its last swap cannot serve; starting with the configured one"]);
-    let audit = audit(&herd, "Riley");
-    assert!(audit.contains(&format!("key {} signed it, which is not one of", release.id)), "{audit}");
+    herd.await_audited("Riley", &[&format!("key {} signed it, which is not one of", release.id)]);
     let said = run(&herd, &["rollback", "--node", "Riley"]).unwrap_err();
     assert!(said.contains("there is no previous generation to go back to"), "{said}");
 }
@@ -295,7 +294,7 @@ fn previous_generation_without_signatures_is_left_out_at_a_start_that_requires_t
     riley.wait();
     let _riley = herd.run_with("Riley", &[&release.trusted()]);
     assert_eq!(herd.serving("Riley"), served);
-    assert!(audit(&herd, "Riley").contains("at the start: it is not signed"));
+    herd.await_audited("Riley", &["at the start: it is not signed"]);
     for arguments in [&["rollback", "--node", "Riley"][..], &["rollback"]] {
         let _ = run(&herd, arguments);
         assert_eq!(herd.serving("Riley"), served, "{arguments:?}");

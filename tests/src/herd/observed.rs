@@ -65,6 +65,22 @@ impl Herd {
         })
     }
 
+    /// Waits until the audit log of a node has an entry with all of these words. An entry may be written a moment after the answer to the
+    /// operator.
+    ///
+    /// # Panics
+    ///
+    /// If it has none in time.
+    #[track_caller]
+    pub fn await_audited(&self, node: &str, words: &[&str]) {
+        eventually(&format!("{words:?} in the audit log of {node}"), || {
+            let shown = self.herd(&["audit", "--wide", "--node", node]);
+            let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+            let found = shown.lines().any(|line| words.iter().all(|word| line.contains(word)));
+            if found { Ok(()) } else { Err(shown) }
+        });
+    }
+
     /// Waits until each of these nodes has a link to each of its neighbours among them, and to no other node.
     ///
     /// # Panics
