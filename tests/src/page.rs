@@ -7,9 +7,11 @@
 
 mod ports;
 mod reader;
+mod typed;
 
 pub use ports::Ports;
 pub use reader::{Reader, Setting};
+pub use typed::{TYPED_PAGES, pages_with_commands, type_pages};
 
 /// Step of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod book;
 mod classic;
 mod clients;
 mod image;
@@ -16,8 +17,8 @@ mod top;
 mod trace;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 8] =
-    [metrics::ROW, top::ROW, trace::ROW, otlp::ROW, clients::ROW, classic::ROW, package::ROW, image::ROW];
+const ROWS: [Row; 9] =
+    [metrics::ROW, top::ROW, trace::ROW, otlp::ROW, clients::ROW, classic::ROW, package::ROW, image::ROW, book::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])
