@@ -243,6 +243,11 @@ impl RolloutMachine {
         self.participant.rolled_back(from, serving, why.into(), now);
     }
 
+    /// Notes that a guest failed here that did not serve alone: a canary.
+    pub fn guest_failed(&mut self) {
+        self.participant.push(Action::Persist);
+    }
+
     /// Tells the herd of the last adoption, once no write waits for the disk. `store_error` says why the last one failed.
     pub fn report_adoption(&mut self, store_error: Option<&str>, now: Instant) {
         self.participant.report_adoption(store_error, now);

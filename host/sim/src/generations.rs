@@ -1,12 +1,12 @@
-//! Generations of a simulated node: the guest that serves, the one before, and a candidate. What `host/runtime` is to a real node.
+//! Generations of a simulated node: the guest that serves, the one before, a canary, and a candidate. What `host/runtime` is to a real node.
 //!
-//! Owns the rules by which a node takes a guest or refuses it. Knows nothing of the herd. Bounds: three guests.
+//! Owns the rules by which a node takes a guest or refuses it. Knows nothing of the herd. Bounds: four guests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use herd_model::{Digest, GenerationId, SwapOptions};
+use herd_model::{Digest, GenerationId, Share, Side, Sides, SwapOptions};
 use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, StoredState};
+use parking_lot::Mutex;
 
 use crate::guests::Guests;
 
@@ -22,34 +22,110 @@ pub(crate) struct Generations {
     pub(crate) on_probation: bool,
 }
 
-/// Numbers of the generations that decide, as sessions and ingest read them.
+/// Generations that decide, as sessions and ingest read them.
 #[derive(Debug)]
-pub(crate) struct Serving {
-    active: AtomicU64,
-    guest: AtomicU64,
-    /// Guest of the generation before.
-    before: AtomicU64,
+pub(crate) struct Serving(Mutex<Live>);
+
+#[derive(Debug)]
+struct Live {
+    active: Generation,
+    before: Generation,
+    canary: Option<Canary>,
+    /// Highest number so far.
+    last: u64,
+    /// Guest of a canary that faulted too often.
+    failed: Option<usize>,
+}
+
+/// Generation that decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Generation {
+    pub(crate) id: GenerationId,
+    pub(crate) guest: usize,
+}
+
+/// Generation that decides for a share of the sessions.
+#[derive(Clone, Copy, Debug)]
+struct Canary {
+    generation: Generation,
+    share: Share,
+    faults: u32,
 }
 
 impl Serving {
-    /// Returns the number of the active generation.
-    pub(crate) fn generation(&self) -> u64 {
-        self.active.load(Ordering::Relaxed)
+    fn new(guest: usize) -> Self {
+        let active = Generation { id: GenerationId(1), guest };
+        Self(Mutex::new(Live { active, before: active, canary: None, last: 1, failed: None }))
     }
 
-    /// Returns the number of the active guest.
-    pub(crate) fn guest(&self) -> u64 {
-        self.guest.load(Ordering::Relaxed)
+    /// Returns the active generation.
+    pub(crate) fn active(&self) -> Generation {
+        self.0.lock().active
     }
 
-    /// Returns the guest of one of the two generations that are live.
-    pub(crate) fn guest_of(&self, generation: GenerationId) -> u64 {
-        if generation.0 == self.generation() { self.guest() } else { self.before.load(Ordering::Relaxed) }
+    /// Returns which sessions the canary decides for.
+    pub(crate) fn sides(&self) -> Sides {
+        let live = self.0.lock();
+        let sides = Sides::new(live.active.id);
+        live.canary.map_or(sides, |canary| sides.with_canary(canary.generation.id, canary.share))
     }
 
+    /// Returns the generation that decides for the sessions of a side.
+    pub(crate) fn of(&self, side: Side) -> Generation {
+        let live = self.0.lock();
+        live.canary.filter(|_| side == Side::Canary).map_or(live.active, |canary| canary.generation)
+    }
+
+    /// Returns a generation if it is live.
+    pub(crate) fn find(&self, id: GenerationId) -> Option<Generation> {
+        let live = self.0.lock();
+        let canary = live.canary.map(|canary| canary.generation);
+        [Some(live.active), Some(live.before), canary].into_iter().flatten().find(|generation| generation.id == id)
+    }
+
+    /// Counts a fault of the canary, and ends it over one too many.
+    pub(crate) fn canary_faulted(&self) {
+        let mut live = self.0.lock();
+        let Some(canary) = &mut live.canary else { return };
+        canary.faults += 1;
+        if canary.faults == CANARY_FAULTS_MAX {
+            live.failed = live.canary.take().map(|canary| canary.generation.guest);
+        }
+    }
+
+    /// Activates a guest: the canary, if that is its guest, or else a generation of its own. A canary of another guest ends.
     fn change(&self, guest: usize) {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        self.before.store(self.guest.swap(guest as u64, Ordering::Relaxed), Ordering::Relaxed);
+        let mut live = self.0.lock();
+        let promoted = live.canary.take().map(|canary| canary.generation).filter(|canary| canary.guest == guest);
+        let active = promoted.unwrap_or_else(|| live.next(guest));
+        live.before = std::mem::replace(&mut live.active, active);
+    }
+
+    fn canary(&self) -> Option<usize> {
+        self.0.lock().canary.map(|canary| canary.generation.guest)
+    }
+
+    /// Starts a canary, or gives the one that runs another share.
+    fn set_canary(&self, guest: usize, share: Share) {
+        let mut live = self.0.lock();
+        let running = live.canary.filter(|canary| canary.generation.guest == guest);
+        let canary = running.unwrap_or_else(|| Canary { generation: live.next(guest), share, faults: 0 });
+        live.canary = Some(Canary { share, ..canary });
+    }
+
+    fn end_canary(&self) {
+        self.0.lock().canary = None;
+    }
+
+    fn take_failed(&self) -> Option<usize> {
+        self.0.lock().failed.take()
+    }
+}
+
+impl Live {
+    fn next(&mut self, guest: usize) -> Generation {
+        self.last += 1;
+        Generation { id: GenerationId(self.last), guest }
     }
 }
 
@@ -76,11 +152,7 @@ impl Generations {
         Self {
             node,
             guests: Arc::clone(guests),
-            serving: Arc::new(Serving {
-                active: 1.into(),
-                guest: (active as u64).into(),
-                before: (active as u64).into(),
-            }),
+            serving: Arc::new(Serving::new(active)),
             active,
             previous,
             candidate: None,
@@ -104,6 +176,13 @@ impl Generations {
         if self.candidate.is_some() {
             return Err("another swap is in progress".into());
         }
+        let canary = self.serving.canary();
+        if canary.is_some_and(|canary| self.guests.digest(canary) == digest) {
+            // It has been rehearsed, and serves already.
+            self.candidate = canary;
+            return Ok(());
+        }
+        self.serving.end_canary();
         self.candidate = Some(self.checked(digest, options, true)?);
         Ok(())
     }
@@ -130,7 +209,7 @@ impl Generations {
                 }
             }
         }
-        Ok(Adopted { generation: self.serving.generation(), name: "default".into(), unread: 0, discarded: None })
+        Ok(Adopted { generation: self.serving.active().id.0, name: "default".into(), unread: 0, discarded: None })
     }
 
     /// Swaps this node alone, by order of its operator. Returns whether that is accepted.
@@ -140,6 +219,37 @@ impl Generations {
             self.activate(guest);
         }
         accepted
+    }
+
+    /// Starts a canary by order of the operator, or gives the one that runs another share. Returns whether that is accepted.
+    pub(crate) fn set_canary(&mut self, guest: usize, share: Share) -> bool {
+        let canary = self.serving.canary();
+        let starts = || {
+            let digest = self.guests.digest(guest);
+            self.candidate.is_none() && canary.is_none() && self.checked(digest, SwapOptions::default(), true).is_ok()
+        };
+        let accepted = canary == Some(guest) || starts();
+        if accepted {
+            self.serving.set_canary(guest, share);
+        }
+        accepted
+    }
+
+    /// Returns the guest that is the canary.
+    pub(crate) fn canary(&self) -> Option<usize> {
+        self.serving.canary()
+    }
+
+    /// Ends the canary.
+    pub(crate) fn end_canary(&mut self) {
+        self.serving.end_canary();
+    }
+
+    /// Notes a canary that has ended because it faulted. Returns whether one has.
+    pub(crate) fn note_failed_canary(&mut self) -> bool {
+        let failed = self.serving.take_failed();
+        self.failed.extend(failed.map(|guest| FailedGuest { digest: self.guests.digest(guest), why: FAULTS.into() }));
+        failed.is_some()
     }
 
     /// Rolls this node alone back, by order of its operator. Returns whether it can.
@@ -193,5 +303,48 @@ impl Generations {
     }
 }
 
-/// Reason of a rollback.
+/// Faults over which a canary ends.
+const CANARY_FAULTS_MAX: u32 = 8;
+
+/// Reason of a rollback, and of the end of a canary.
 pub(crate) const FAULTS: &str = "8 faults within 10 s";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generations() -> Generations {
+        Generations::start(0, &Arc::new(Guests::new()), &mut None, |_| true)
+    }
+
+    #[test]
+    fn canary_decides_for_its_share_and_keeps_its_number_when_it_is_promoted() {
+        let mut generations = generations();
+        let all = Share::ALL;
+        assert!(generations.set_canary(1, all) && !generations.set_canary(2, all), "one at a time");
+        let (canary, active) = (generations.serving.of(Side::Canary), generations.serving.of(Side::Active));
+        assert_eq!((canary.guest, active.guest), (1, 0));
+        assert_eq!(generations.serving.sides().first_in_line(7), canary.id);
+        let digest = generations.guests.digest(1);
+        generations.prepare(digest, SwapOptions::default()).unwrap();
+        generations.activate(1);
+        assert_eq!(generations.serving.active().id, canary.id);
+        assert_eq!(generations.serving.find(active.id).map(|before| before.guest), Some(0), "its fetches are answered");
+        assert_eq!(generations.canary(), None);
+    }
+
+    #[test]
+    fn canary_ends_by_its_faults_and_with_a_swap_to_another_guest() {
+        let mut generations = generations();
+        assert!(generations.set_canary(Guests::FAULTY, Share::ALL));
+        (1..CANARY_FAULTS_MAX).for_each(|_| generations.serving.canary_faulted());
+        assert!(generations.canary().is_some() && !generations.note_failed_canary());
+        generations.serving.canary_faulted();
+        assert!(generations.canary().is_none() && generations.note_failed_canary());
+        assert!(!generations.set_canary(Guests::FAULTY, Share::ALL), "it failed");
+        assert!(generations.set_canary(1, Share::ALL));
+        let canary = generations.serving.of(Side::Canary).id;
+        generations.prepare(generations.guests.digest(2), SwapOptions::default()).unwrap();
+        assert!(generations.canary().is_none() && generations.serving.find(canary).is_none());
+    }
+}

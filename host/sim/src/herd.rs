@@ -564,13 +564,14 @@ mod tests {
         assert_ne!(first, run(SimOptions { seed: 5, ..options }));
     }
 
-    /// Goal: invariants of swaps, proofs and versions are not kept for want of any. Method: a few seeds have some of each.
+    /// Goal: invariants of swaps, canaries, proofs and versions are not kept for want of any. Method: a few seeds have some of each.
     #[test]
     fn herds_swap_prove_mend_and_change_versions() {
         let reports =
             (0..12).map(|seed| run(SimOptions { duration: Duration::from_secs(60), ..SimOptions::new(seed) }));
         let reports: Vec<Report> = reports.map(Result::unwrap).collect();
         let sum = |figure: fn(&Report) -> u64| reports.iter().map(figure).sum::<u64>();
+        assert!(sum(|report| report.canaries) > 6, "{reports:?}");
         assert!(sum(|report| report.swaps) > 12 && sum(|report| report.proofs) > 100, "{reports:?}");
         assert!(sum(|report| report.damages) > 3 && sum(|report| report.repairs) > 3, "{reports:?}");
         assert!(sum(|report| report.versions) > 3, "{reports:?}");

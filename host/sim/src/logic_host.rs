@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::decider::Decider;
 use crate::generations::Serving;
+use crate::guests::Guests;
 use crate::history::{Held, OwnedRank};
 use crate::node_guests::NodeGuests;
 
@@ -51,7 +52,7 @@ impl SessionsHost for WorkerHost {
     }
 
     fn sides(&self) -> Sides {
-        Sides::new(GenerationId(self.serving.generation()))
+        self.serving.sides()
     }
 
     fn changes(&self) -> watch::Receiver<()> {
@@ -63,11 +64,18 @@ impl SessionsHost for WorkerHost {
         at: Moment,
         inputs: &InputBatch,
         _: &[u64],
-        _: Side,
+        side: Side,
         _: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
-        let decision = self.guests.inputs(at, inputs).ok_or(Undecided::Faulted)?;
-        Ok(DecidedInputs { by: GenerationId(self.serving.generation()), rescued_from: None, decision })
+        let (mut by, active) = (self.serving.of(side), self.serving.active());
+        let mut rescued_from = None;
+        if by.id != active.id && by.guest == Guests::FAULTY {
+            rescued_from = Some(by.id);
+            by = active;
+            self.serving.canary_faulted();
+        }
+        let decision = self.guests.inputs(by.guest, at, inputs).ok_or(Undecided::Faulted)?;
+        Ok(DecidedInputs { by: by.id, rescued_from, decision })
     }
 
     fn decide_answer(
@@ -79,11 +87,8 @@ impl SessionsHost for WorkerHost {
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
-        // Two generations are live at most.
-        if by.0 + 1 < self.serving.generation() {
-            return Err(Undecided::Gone);
-        }
-        self.guests.answer(by, at, token, otherwise, outcome).ok_or(Undecided::Faulted)
+        let by = self.serving.find(by).ok_or(Undecided::Gone)?;
+        self.guests.answer(by.guest, at, token, otherwise, outcome).ok_or(Undecided::Faulted)
     }
 
     fn prefetch<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
@@ -149,9 +154,10 @@ impl IngestHost for GuestIngest {
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
         let Some(stand_in) = &self.stand_in else {
             let decision = self.guests.reports(reports).ok_or(NotDecided::Faulted)?;
-            return Ok((GenerationId(self.serving.generation()), decision));
+            return Ok((self.serving.active().id, decision));
         };
-        stand_in.serve(self.serving.generation(), self.serving.guest());
+        let active = self.serving.active();
+        stand_in.serve(active.id.0, active.guest as u64);
         let (generation, mut refused) = stand_in.decide(reports)?;
         let decision = self.guests.reports(reports).ok_or(NotDecided::Faulted)?;
         refused.effects.extend(decision.effects.iter().filter(|effect| matches!(effect, Effect::Refuse(_))));

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use herd_model::GenerationId;
 use herd_sdk::native::{Decider, Fault};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Report};
 use parking_lot::Mutex;
@@ -71,9 +70,8 @@ impl NodeGuests {
         self.checks.as_ref().and_then(|checks| checks.lock().violation.take())
     }
 
-    /// Decides inputs of sessions. None if the guest faulted.
-    pub(crate) fn inputs(&self, at: Moment, inputs: &InputBatch) -> Option<Decision> {
-        let guest = self.serving.guest();
+    /// Decides inputs of sessions by a guest. None if it faulted.
+    pub(crate) fn inputs(&self, guest: usize, at: Moment, inputs: &InputBatch) -> Option<Decision> {
         let decision = self.decide(guest, || inputs_text(inputs), |decider| decider.inputs(at, inputs))?;
         if let Some(checks) = &self.checks {
             let mut checks = checks.lock();
@@ -87,17 +85,17 @@ impl NodeGuests {
         Some(decision)
     }
 
-    /// Decides the answer to a fetch by the guest of a generation. None if the guest faulted.
+    /// Decides the answer to a fetch by the guest that made it. None if the guest faulted.
     pub(crate) fn answer(
         &self,
-        by: GenerationId,
+        guest: usize,
         at: Moment,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Option<Decision> {
         let what = || format!("the answer for token {}", text(token));
-        self.decide(self.serving.guest_of(by), what, |decider| decider.answer(at, token, otherwise, outcome))
+        self.decide(guest, what, |decider| decider.answer(at, token, otherwise, outcome))
     }
 
     /// Decides reports of a peer. None if the guest faulted.
@@ -106,12 +104,12 @@ impl NodeGuests {
         let at = Moment { now_ns, random: (now_ns, !now_ns) };
         let what =
             || format!("reports: {}", reports.iter().map(|report| text(report.bytes)).collect::<Vec<_>>().join(", "));
-        self.decide(self.serving.guest(), what, |decider| decider.reports(at, reports))
+        self.decide(self.serving.active().guest, what, |decider| decider.reports(at, reports))
     }
 
     fn decide(
         &self,
-        guest: u64,
+        guest: usize,
         what: impl Fn() -> String,
         call: impl Fn(&mut dyn Decider) -> Result<Decision, Fault>,
     ) -> Option<Decision> {
@@ -143,8 +141,8 @@ impl NodeGuests {
     }
 
     /// Guests of the simulated swaps are more than those that decide.
-    fn guest(&self, number: u64) -> &Mutex<Box<dyn SimGuest>> {
-        &self.guests[number as usize % self.guests.len()]
+    fn guest(&self, number: usize) -> &Mutex<Box<dyn SimGuest>> {
+        &self.guests[number % self.guests.len()]
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Report {
     pub disk_faults: u64,
     /// Swaps and rollbacks of the whole herd.
     pub swaps: u64,
+    /// Canaries that operators started, and shares that they changed.
+    pub canaries: u64,
     /// Proofs that two linked nodes hold equal records, counted at each of them.
     pub proofs: u64,
     /// Buckets of records that proofs found unequal and mended. Without damage there are none.

@@ -93,6 +93,12 @@ pub enum Action {
     Withdraw { node: String },
     /// The guest of a node faults until the node rolls back, if it may.
     GuestFaults { node: String },
+    /// An operator of a node lets a guest decide for a share of its sessions, in percent, or changes that share.
+    Canary { node: String, guest: usize, share: u8 },
+    /// An operator swaps the herd to the canary of a node.
+    PromoteCanary { node: String },
+    /// An operator ends the canary of a node.
+    EndCanary { node: String },
     /// An operator forgets a client.
     Forget { node: String, key: String },
     /// A process is replaced by one of the other version.
@@ -163,6 +169,9 @@ impl Action {
             | Self::RollBack { node, .. }
             | Self::Withdraw { node }
             | Self::GuestFaults { node }
+            | Self::Canary { node, .. }
+            | Self::PromoteCanary { node }
+            | Self::EndCanary { node }
             | Self::Forget { node, .. }
             | Self::Version { node, .. }
             | Self::Damage { node, .. } => vec![node.as_str()],

@@ -3,7 +3,7 @@
 //! Removes events in runs of falling length and keeps what still breaks the same kind of invariant (delta debugging, Zeller and
 //! Hildebrandt 2002). Knows nothing of events. Bounds: the number of runs.
 
-use crate::scenario::Scenario;
+use crate::scenario::{Action, Scenario};
 use crate::violation::Violation;
 
 /// Returns the shortest scenario found that still breaks what its replay breaks, and that violation. `run` replays a scenario.
@@ -18,6 +18,7 @@ pub fn shrink(
     let broken = run(&scenario).err()?;
     let mut shrinking = Shrinking { best: scenario, broken, left: runs_max, run };
     shrinking.shorten();
+    shrinking.fill_disks();
     shrinking.remove_events();
     // A shorter run is easier to read and faster to replay; nothing but its end happens behind the last event.
     shrinking.shorten();
@@ -57,6 +58,18 @@ impl<R: Fn(&Scenario) -> Result<(), Violation>> Shrinking<R> {
         }
     }
 
+    /// Leaves no room on disks that are to be full, so that no events are needed to fill them.
+    fn fill_disks(&mut self) {
+        for number in 0..self.best.events.len() {
+            let mut full = self.best.clone();
+            if let Action::DiskFull { bytes, .. } = &mut full.events[number].action
+                && std::mem::take(bytes) > 0
+            {
+                self.keeps(full);
+            }
+        }
+    }
+
     fn remove_events(&mut self) {
         let mut length = self.best.events.len().div_ceil(2);
         while length > 0 && self.left > 0 {
@@ -81,10 +94,9 @@ impl<R: Fn(&Scenario) -> Result<(), Violation>> Shrinking<R> {
     /// Sends single lines in one piece where that is enough.
     fn simplify_lines(&mut self) {
         for number in 0..self.best.events.len() {
-            use crate::scenario::Action::Send;
             let whole = {
                 let mut whole = self.best.clone();
-                if let Some(Send { cuts, .. }) = whole.events.get_mut(number).map(|event| &mut event.action) {
+                if let Some(Action::Send { cuts, .. }) = whole.events.get_mut(number).map(|event| &mut event.action) {
                     cuts.clear();
                 }
                 whole
@@ -92,10 +104,12 @@ impl<R: Fn(&Scenario) -> Result<(), Violation>> Shrinking<R> {
             if whole != self.best {
                 self.keeps(whole);
             }
-            let Some(Send { text, .. }) = self.best.events.get(number).map(|event| &event.action) else { continue };
+            let Some(Action::Send { text, .. }) = self.best.events.get(number).map(|event| &event.action) else {
+                continue;
+            };
             for single in text.split_inclusive('\n').map(str::to_string).collect::<Vec<_>>() {
                 let mut fewer = self.best.clone();
-                if let Some(Send { text, .. }) = fewer.events.get_mut(number).map(|event| &mut event.action) {
+                if let Some(Action::Send { text, .. }) = fewer.events.get_mut(number).map(|event| &mut event.action) {
                     if *text == single {
                         break;
                     }

@@ -73,6 +73,9 @@ impl Herd<'_> {
             | Action::RollBack { node, .. }
             | Action::Withdraw { node }
             | Action::GuestFaults { node }
+            | Action::Canary { node, .. }
+            | Action::PromoteCanary { node }
+            | Action::EndCanary { node }
             | Action::Forget { node, .. }
             | Action::Version { node, .. }
             | Action::Damage { node, .. } => {
@@ -124,6 +127,9 @@ impl Herd<'_> {
             Action::RollBack { alone, .. } => return self.order_rollback(node, alone),
             Action::Withdraw { .. } => return self.withdraw(node),
             Action::GuestFaults { .. } => return self.fault_guest(node),
+            Action::Canary { guest, share, .. } => return self.order_canary(node, guest, share),
+            Action::PromoteCanary { .. } => return self.promote_canary(node),
+            Action::EndCanary { .. } => return self.end_canary(node),
             Action::Forget { ref key, .. } => {
                 self.disclaim(key);
                 return self.forget(node, key);

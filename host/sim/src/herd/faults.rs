@@ -38,6 +38,8 @@ pub(super) enum Fault {
     LinkSlow,
     /// An operator swaps the herd or one node, or rolls it back, or a guest faults.
     Swap,
+    /// An operator lets a guest decide for a share of the sessions of a node, or no longer.
+    Canary,
     /// An operator forgets a client.
     Forget,
     /// A process is replaced by one of the later or of the earlier version.
@@ -68,6 +70,7 @@ pub(super) fn weights(chance: &mut Chance, settings: HerdSettings) -> Vec<(Fault
         (Fault::ClockStep, some(1)),
         (Fault::LinkSlow, some(1)),
         (Fault::Swap, some(2)),
+        (Fault::Canary, some(2)),
         (Fault::Forget, some(1)),
         (Fault::Damage, some(1) / 3),
     ];
@@ -133,6 +136,7 @@ impl Herd<'_> {
             Fault::DiskSlow => Action::DiskSlow { node, sync_ms: fate.between(50, 800), ms },
             Fault::LinkSlow => Action::LinkSlow { node: name(a), peer: name(b), delay_ms: fate.between(20, 400), ms },
             Fault::Swap => swap(fate, node),
+            Fault::Canary => canary(fate, node),
             Fault::Forget => Action::Forget { node, key },
             Fault::Version => Action::Version { node, ms: until_start_ms },
             Fault::Damage => Action::Damage { node, key },
@@ -240,6 +244,18 @@ fn swap(fate: &mut Chance, node: String) -> Action {
         8 => Action::RollBack { node, alone: true },
         _ if fate.percent(50) => Action::GuestFaults { node },
         _ => Action::Withdraw { node },
+    }
+}
+
+/// Picks what an operator does about the canary of a node. The guest is that of the canary as often as another.
+fn canary(fate: &mut Chance, node: String) -> Action {
+    match fate.below(8) {
+        0 => Action::EndCanary { node },
+        1 | 2 => Action::PromoteCanary { node },
+        _ => {
+            let guest = if fate.percent(50) { 1 } else { fate.index(Guests::COUNT) };
+            Action::Canary { node, guest, share: fate.pick(&[5, 25, 50, 100]) }
+        }
     }
 }
 

@@ -151,6 +151,7 @@ impl Herd<'_> {
         workers.dialogues.decide(at, now);
         let has_more = workers.dialogues.has_input();
         self.take_notes(node, worker);
+        self.note_failed_canary(node)?;
         self.advance_sessions(node);
         if has_more {
             self.schedule_decision(node, worker);

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use herd_model::SwapOptions;
+use herd_model::{Share, SwapOptions};
 use herd_rollout::{NodeOutcome, NotAdopted};
 
 use super::{Event, Herd, MILLISECOND, Node, SECOND};
@@ -129,6 +129,34 @@ impl Herd<'_> {
         })
     }
 
+    /// Lets an operator of a node start a canary, or give the one that runs another share.
+    pub(super) fn order_canary(&mut self, node: usize, guest: usize, share: u8) -> Result<(), Violation> {
+        let share = format!("{}%", share.clamp(1, 100)).parse().unwrap_or(Share::ALL);
+        let mut accepted = false;
+        self.swap_event(node, |swaps| accepted = swaps.generations.set_canary(guest % Guests::COUNT, share))?;
+        self.report.canaries += u64::from(accepted);
+        Ok(())
+    }
+
+    /// Lets an operator swap the herd to the canary of a node.
+    pub(super) fn promote_canary(&mut self, node: usize) -> Result<(), Violation> {
+        let canary = self.swaps(node).and_then(|swaps| swaps.generations.canary());
+        canary.map_or(Ok(()), |guest| self.order_swap(node, guest, false, SwapOptions::default()))
+    }
+
+    /// Lets an operator end the canary of a node.
+    pub(super) fn end_canary(&mut self, node: usize) -> Result<(), Violation> {
+        self.swap_event(node, |swaps| swaps.generations.end_canary())
+    }
+
+    /// Notes a canary that has ended because it faulted.
+    pub(super) fn note_failed_canary(&mut self, node: usize) -> Result<(), Violation> {
+        if self.swaps(node).is_some_and(|swaps| swaps.generations.note_failed_canary()) {
+            return self.swap_event(node, |swaps| swaps.machine.guest_failed());
+        }
+        Ok(())
+    }
+
     /// Lets an operator withdraw the last swap.
     pub(super) fn withdraw(&mut self, node: usize) -> Result<(), Violation> {
         let id = self.next_proposal();
@@ -221,7 +249,7 @@ impl Herd<'_> {
     fn offer_quarantined(&mut self, node: usize) -> Result<(), Violation> {
         let worker = self.chance.index(self.settings.workers);
         let Some(Process { ingest, swaps, offered, .. }) = &mut self.nodes[node].process else { return Ok(()) };
-        let generation = swaps.generations.serving.generation();
+        let generation = swaps.generations.serving.active().id.0;
         if std::mem::replace(offered, generation) == generation {
             return Ok(());
         }
