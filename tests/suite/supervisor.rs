@@ -1,26 +1,35 @@
 //! What a service manager hears of a node: its start, signs of life, an upgrade, and its end.
 
 use std::os::unix::net::UnixDatagram;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use herd_tests::{Herd, Process, WAIT_MAX};
 
 /// A manager that listens to one node.
-struct Manager(UnixDatagram);
+struct Manager(Receiver<String>);
 
 impl Manager {
     /// Starts a node under a manager that expects signs of life every tenth of a second.
     fn start(herd: &Herd, variables: &[(&str, String)]) -> (Self, Process) {
         let path = herd.scratch().path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        let (messages, received) = channel();
+        // All the time, as managers do: a node drops messages that nobody reads.
+        thread::spawn(move || {
+            let mut message = [0; 4096];
+            while let Ok(length) = socket.recv(&mut message) {
+                if messages.send(String::from_utf8(message[..length].into()).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
         let own = [("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "100000".into())];
-        (Self(socket), herd.run_with_variables("Riley", &[&own, variables].concat()))
+        (Self(received), herd.run_with_variables("Riley", &[&own, variables].concat()))
     }
 
     fn next(&self) -> String {
-        let mut message = [0; 4096];
-        let length = self.0.recv(&mut message).expect("a message in time");
-        String::from_utf8(message[..length].into()).unwrap()
+        self.0.recv_timeout(WAIT_MAX).expect("a message in time")
     }
 
     /// Waits for a message that begins like this, and returns all up to it.
