@@ -320,8 +320,8 @@ fn compile_for(engine: &Engine, wanted: &Wanted, component: &[u8]) -> Result<Com
     Ok(CompiledCode { of: wanted.clone(), code, signatures: Vec::new() })
 }
 
-/// Messages and links that wait for the thread.
-const EVENTS_MAX: usize = 256;
+/// Messages that wait for the thread. A transfer has one under way, of a chunk at most, so a hostile member can have 8 MiB wait.
+const EVENTS_MAX: usize = 32;
 /// Between two looks at what has waited for too long.
 const TICK: Duration = Duration::from_millis(100);
 /// Wait for a search. The exchange ends each before that.

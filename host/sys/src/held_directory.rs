@@ -11,12 +11,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 use crate::private_directory::create_private_directory;
 
-/// A directory of this user that nobody else can write to, with files that are written atomically, of which the newest are kept.
+/// A directory of this user that nobody else can write to, with files that are written atomically. Those that were written or read last are
+/// kept.
 ///
 /// # Examples
 ///
@@ -29,7 +31,7 @@ use crate::private_directory::create_private_directory;
 /// files.write("second", &[b"two"])?;
 ///
 /// assert_eq!(files.read("second", 10)?, Some(b"two".to_vec()));
-/// assert_eq!(files.read("first", 10)?, None, "only the newest file is kept");
+/// assert_eq!(files.read("first", 10)?, None, "only one file is kept");
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl HeldDirectory {
         Ok(Self { handle, files_max })
     }
 
-    /// Reads a file of at most `bytes_max` bytes. `None` if it does not exist.
+    /// Reads a file of at most `bytes_max` bytes, and notes that it is in use. `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -77,16 +79,19 @@ impl HeldDirectory {
                 "it is no file that this user alone can write",
             ));
         }
+        let mut file = File::from(file);
+        // Fails where nothing can be written, and then nothing is removed either.
+        let _ = file.set_modified(SystemTime::now());
         let mut content = Vec::with_capacity(usize::try_from(status.st_size).unwrap_or(0).min(bytes_max));
-        File::from(file).take(bytes_max as u64 + 1).read_to_end(&mut content)?;
+        (&mut file).take(bytes_max as u64 + 1).read_to_end(&mut content)?;
         if content.len() > bytes_max {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {bytes_max} bytes")));
         }
         Ok(Some(content))
     }
 
-    /// Writes a file of these parts under a new name, then gives it its own, so that a file is never changed in place. Removes the oldest
-    /// files beyond the limit. When this returns, the new content outlasts a loss of power.
+    /// Writes a file of these parts under a new name, then gives it its own, so that a file is never changed in place. Removes
+    /// files beyond the limit, first those that were not used for the longest time. When this returns, the new content outlasts a loss of power.
     ///
     /// # Errors
     ///
@@ -113,7 +118,7 @@ impl HeldDirectory {
         Ok(rustix::fs::fsync(&self.handle)?)
     }
 
-    /// Removes all but the newest files. Drafts of processes that died age like other files, so they go too.
+    /// Removes all files but those used last. Drafts of processes that died age like other files, so they go too.
     fn remove_old(&self) {
         let Ok(entries) = Dir::read_from(&self.handle) else { return };
         let modified = |name: &CStr| {
@@ -170,6 +175,18 @@ mod tests {
         assert!(held.read("directory", 100).is_err(), "a directory");
         held.write("long", &[&[0; 101]]).unwrap();
         assert!(held.read("long", 100).is_err(), "longer than the limit");
+    }
+
+    #[test]
+    fn held_directory_keeps_files_that_are_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let held = HeldDirectory::open(&scratch.path().join("code"), 2).unwrap();
+        held.write("first", &[b"one"]).unwrap();
+        held.write("second", &[b"two"]).unwrap();
+        assert_eq!(held.read("first", 10).unwrap(), Some(b"one".to_vec()));
+        held.write("third", &[b"three"]).unwrap();
+        let kept = ["first", "second", "third"].map(|name| held.read(name, 10).unwrap().is_some());
+        assert_eq!(kept, [true, false, true]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! The key is in a file beside the directory, for the owner alone. Whoever can read that file is this user, and needs no cache.
 //!
-//! Knows nothing of generations or nodes. Bounds: the newest [`FILES_MAX`] files, of [`FILE_BYTES_MAX`] bytes.
+//! Knows nothing of generations or nodes. Bounds: the [`FILES_MAX`] files used last, of [`FILE_BYTES_MAX`] bytes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
