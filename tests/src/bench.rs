@@ -16,6 +16,8 @@ use crate::Herd;
 pub struct Loaded {
     /// Answers counted, without those of the warm-up.
     pub answers: f64,
+    /// Those of the warm-up.
+    pub answers_in_warm_up: f64,
     /// Answers per second.
     pub rate: f64,
     /// Median of the times to an answer, in milliseconds.
@@ -93,6 +95,7 @@ impl Bench {
             |place: &str| report.pointer(place).and_then(Value::as_f64).with_context(|| format!("{place}: {report}"));
         Ok(Loaded {
             answers: at("/answers")?,
+            answers_in_warm_up: at("/answers_in_warm_up")?,
             rate: at("/rate")?,
             p50_ms: at("/times_us/p50")? / 1e3,
             p99_ms: at("/times_us/p99")? / 1e3,
@@ -124,7 +127,7 @@ pub fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
     Ok(low)
 }
 
-/// Warm-up of every load, in seconds. Its answers cost as much and are not counted.
+/// Warm-up of every load, in seconds.
 pub const WARM_UP_S: f64 = 0.3;
 /// Clients of a load: as many as change while a peer is stopped.
 pub const CLIENTS: u64 = 20_000;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::bench::{Bench, WARM_UP_S};
+use crate::bench::Bench;
 use crate::{Herd, Process};
 
 /// A node held to the first processor; load is held to the second.
@@ -72,9 +72,8 @@ impl LoneNode {
         let before_ns = self.process.processor_ns("");
         let loaded = bench.run()?;
         let spent_s = (self.process.processor_ns("") - before_ns) as f64 / 1e9;
-        // The answers of the warm-up cost as much and are not counted.
-        let share = seconds / (seconds + WARM_UP_S);
-        Ok(Rate { each_s: loaded.rate, each_processor_s: loaded.answers / (spent_s * share), p50_ms: loaded.p50_ms })
+        let answers = loaded.answers + loaded.answers_in_warm_up;
+        Ok(Rate { each_s: loaded.rate, each_processor_s: answers / spent_s, p50_ms: loaded.p50_ms })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encoding of spans as the JSON of OTLP: the request of `opentelemetry.proto.collector.trace.v1` in the mapping of protobuf to JSON, with the
 //! ids in hexadecimal that OTLP asks for.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use herd_sys::{Attribute, Span, SpanKind};
 use serde::ser::SerializeSeq;
@@ -80,11 +80,8 @@ struct Spans<'a>(&'a [Span]);
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EncodedSpan<'a> {
-    #[serde(serialize_with = "text")]
     trace_id: Hex<'a>,
-    #[serde(serialize_with = "text")]
     span_id: Hex<'a>,
-    #[serde(serialize_with = "text")]
     parent_span_id: Hex<'a>,
     name: &'a str,
     kind: u8,
@@ -119,7 +116,7 @@ enum AnyValue<'a> {
     Bool(bool),
 }
 
-/// Bytes that are written in hexadecimal.
+/// Id of at most [`ID_BYTES_MAX`] bytes, written in hexadecimal.
 struct Hex<'a>(&'a [u8]);
 
 impl Serialize for Spans<'_> {
@@ -159,9 +156,15 @@ impl<'a> EncodedSpan<'a> {
     }
 }
 
-impl Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+impl Serialize for Hex<'_> {
+    /// Without a formatter, which would be called for each byte of the ids.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = [0; 2 * ID_BYTES_MAX];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        let digits = &digits[..2 * self.0.len().min(ID_BYTES_MAX)];
+        serializer.serialize_str(str::from_utf8(digits).map_err(serde::ser::Error::custom)?)
     }
 }
 
@@ -171,6 +174,9 @@ fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::
 }
 
 const STATUS_ERROR: u8 = 2;
+/// Of a trace. Spans have half of it.
+const ID_BYTES_MAX: usize = 16;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {

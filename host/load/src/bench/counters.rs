@@ -23,7 +23,9 @@ pub(super) struct Counters {
     pub(super) times_ns: Histogram<u64>,
     /// Wrong answers among them.
     pub(super) wrong: u64,
-    /// Wrong answers before measurement began.
+    /// Answers before measurement began.
+    pub(super) answers_in_warm_up: u64,
+    /// Wrong answers among these.
     pub(super) wrong_in_warm_up: u64,
     /// Beginnings of the first wrong answers.
     pub(super) wrong_answers: Vec<String>,
@@ -35,6 +37,7 @@ impl Counters {
         Self {
             times_ns: histogram(),
             wrong: 0,
+            answers_in_warm_up: 0,
             wrong_in_warm_up: 0,
             wrong_answers: Vec::new(),
             broken: BTreeMap::new(),
@@ -47,6 +50,8 @@ impl Counters {
         if is_measured {
             let time_ns = u64::try_from(now.saturating_duration_since(answer.from).as_nanos()).unwrap_or(u64::MAX);
             self.times_ns.saturating_record(time_ns.max(1));
+        } else {
+            self.answers_in_warm_up += 1;
         }
         if !answer.is_right {
             // Counted apart, so that there are never more wrong answers than answers.
@@ -63,6 +68,7 @@ impl Counters {
         // Cannot fail, because both histograms have the same bounds.
         let _ = self.times_ns.add(&other.times_ns);
         self.wrong += other.wrong;
+        self.answers_in_warm_up += other.answers_in_warm_up;
         self.wrong_in_warm_up += other.wrong_in_warm_up;
         self.wrong_answers.extend(other.wrong_answers);
         self.wrong_answers.truncate(WRONG_ANSWERS_KEPT_MAX);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, LoneNode, MILLION, ROOM, Reporter, Rounds, Row, SCENARIOS, WAIT_MAX, fill};
+use herd_tests::{Bar, COST_WINDOW_S, Cost, LoneNode, MILLION, ROOM, Reporter, Rounds, Row, SCENARIOS, WAIT_MAX, fill};
 
 pub(crate) const ROW: Row = Row {
     name: "metrics",
@@ -21,10 +21,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let node = LoneNode::start(&ROOM);
     fill(node.herd.address("Riley"), "scraped", 0, MILLION)?;
     let address = node.herd.metrics_address("Riley");
-    let (mut ratios, mut selves, mut scrapes_ms, mut bytes) = (vec![], vec![], vec![], 0);
-    let load = || Ok::<f64, anyhow::Error>(node.load(&SCENARIOS[0], WINDOW_S)?.each_processor_s);
-    for _ in 0..PAIRS {
-        let (without, again) = (load()?, load()?);
+    let (mut scrapes_ms, mut bytes) = (vec![], 0);
+    let load = || Ok(node.load(&SCENARIOS[0], COST_WINDOW_S)?.each_processor_s);
+    let scraped = || {
         let is_over = AtomicBool::new(false);
         let (with, scraped) = std::thread::scope(|scope| {
             let scraping = scope.spawn(|| scrape_until(address, &is_over));
@@ -36,17 +35,15 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             scrapes_ms.push(took.as_secs_f64() * 1e3);
             bytes = length;
         }
-        ratios.push(without / with?);
-        selves.push(without / again);
-    }
-    ensure!(scrapes_ms.len() >= PAIRS, "only {} scrapes", scrapes_ms.len());
-    let (scrapes, ratio, same) = (Rounds::of(scrapes_ms), Rounds::of(ratios), Rounds::of(selves));
+        with
+    };
+    let cost = Cost::measure(load, scraped, load)?;
+    ensure!(scrapes_ms.len() >= SCRAPES_MIN, "only {} scrapes", scrapes_ms.len());
+    let scrapes = Rounds::of(scrapes_ms);
     reporter.show("scrape of a million records under load", scrapes.text(1, " ms"), scrapes.median() <= 20.0);
     reporter.tell("bytes of a scrape", bytes.to_string());
-    let noise = same.largest().max(1.0 / same.smallest());
-    let noisy = if noise > 1.02 { ", noisy" } else { "" };
-    let value = format!("{} (without by without {}{noisy})", ratio.text(3, ""), same.text(3, ""));
-    reporter.show("processor time an answer, with scrapes", value, ratio.median() <= 1.02);
+    let figure = "processor time an answer, with scrapes";
+    reporter.show(figure, cost.text("without by without"), cost.is_at_most(1.02));
     Ok(())
 }
 
@@ -70,5 +67,4 @@ fn scrape_until(address: SocketAddr, is_over: &AtomicBool) -> Result<Vec<(Durati
 }
 
 const PAUSE: Duration = Duration::from_secs(1);
-const PAIRS: usize = 7;
-const WINDOW_S: f64 = 3.0;
+const SCRAPES_MIN: usize = 20;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::{Bar, Herd, LoneNode, ROOM, Reporter, Rounds, Row, SCENARIOS, eventually};
+use herd_tests::{Bar, COST_WINDOW_S, Cost, Herd, LoneNode, ROOM, Reporter, Rounds, Row, SCENARIOS, eventually};
 use serde_json::Value;
 
 pub(crate) const ROW: Row = Row {
@@ -67,22 +67,12 @@ fn ways(reporter: &mut Reporter<'_>) -> Result<()> {
 fn cost(reporter: &mut Reporter<'_>) -> Result<()> {
     let start = |arrivals: &str| LoneNode::start(&[ROOM.as_slice(), &[arrivals]].concat());
     let (without, again, with) = (start("trace.arrivals=0"), start("trace.arrivals=0"), start("trace.arrivals=65536"));
-    let (mut ratios, mut selves) = (vec![], vec![]);
-    for _ in 0..PAIRS {
-        let load = |node: &LoneNode| Ok::<f64, anyhow::Error>(node.load(&SCENARIOS[0], WINDOW_S)?.each_processor_s);
-        let (without, with, again) = (load(&without)?, load(&with)?, load(&again)?);
-        ratios.push(without / with);
-        selves.push(without / again);
-    }
-    let (ratio, same) = (Rounds::of(ratios), Rounds::of(selves));
-    let noise = same.largest().max(1.0 / same.smallest());
-    let noisy = if noise > 1.02 { ", noisy" } else { "" };
-    let value = format!("{} (without by without {}{noisy})", ratio.text(3, ""), same.text(3, ""));
-    reporter.show("processor time an answer, with arrivals", value, ratio.median() <= 1.02);
+    let load = |node: &LoneNode| Ok(node.load(&SCENARIOS[0], COST_WINDOW_S)?.each_processor_s);
+    let cost = Cost::measure(|| load(&without), || load(&with), || load(&again))?;
+    let figure = "processor time an answer, with arrivals";
+    reporter.show(figure, cost.text("without by without"), cost.is_at_most(1.02));
     Ok(())
 }
 
 /// Reports that are traced, from each node in turn.
 const REPORTS: usize = 20;
-const PAIRS: usize = 7;
-const WINDOW_S: f64 = 3.0;
