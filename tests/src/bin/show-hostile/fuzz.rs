@@ -16,6 +16,7 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "fuzz, admin: executions a second", bar: RATE_BAR },
         Bar { figure: "fuzz, store: executions a second", bar: RATE_BAR },
         Bar { figure: "fuzz, certificates: executions a second", bar: RATE_BAR },
+        Bar { figure: "fuzz, decisions: executions a second", bar: RATE_BAR },
         Bar { figure: "fuzz: findings", bar: "0" },
     ],
     measure,
