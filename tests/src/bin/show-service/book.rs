@@ -29,7 +29,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let value = typed.map_or_else(|difference| difference, |typed| format!("{} commands", typed.iter().sum::<usize>()));
     reporter.show("commands of the book", value, holds);
 
-    let clone = Clone::make()?;
+    let clone = FreshClone::make()?;
     let began = Instant::now();
     let binary = clone.build()?;
     let built = began.elapsed();
@@ -41,9 +41,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
 }
 
 /// Fresh clone of the last commit, removed on drop.
-struct Clone(PathBuf);
+struct FreshClone(PathBuf);
 
-impl Clone {
+impl FreshClone {
     fn make() -> Result<Self> {
         let clone = Self(Path::new("target/show-service/clone").into());
         let _ = std::fs::remove_dir_all(&clone.0);
@@ -61,7 +61,7 @@ impl Clone {
     }
 }
 
-impl Drop for Clone {
+impl Drop for FreshClone {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
