@@ -10,6 +10,7 @@ mod finding;
 mod host;
 mod neighbours;
 mod running;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -91,6 +92,7 @@ async fn look(checked: CheckedNode<'_>) -> Vec<Finding> {
     findings.extend(addresses::look(checked, &running, &certificates).await);
     findings.extend(certificates.findings(checked));
     findings.extend(neighbours::look(checked, &certificates).await);
+    findings.extend(signatures::look(checked));
     findings.extend(files::look(checked));
     findings.extend(host::look(checked, &running, &certificates));
     findings
