@@ -112,6 +112,11 @@ impl EntryNumbers {
     }
 }
 
+/// Returns whether an entry is the mark [`REPEATED`].
+pub(crate) fn is_repeated(code: u8, payload: &[u8]) -> bool {
+    code == REPEATED || code == REPEATED_BEFORE && payload.is_empty()
+}
+
 /// Bytes before the payload of an entry.
 pub(crate) const HEAD_BYTES: usize = 12;
 /// Longest payload, as three bytes hold its length. Reports of peers are far shorter.
@@ -121,7 +126,9 @@ pub(crate) const SYNCED: u8 = 126;
 /// Code of the last entry of a snapshot; its payload is the number of entries before it.
 pub(crate) const END: u8 = 127;
 /// Code of an entry of a log file that repeats everything that could be read of earlier log files.
-pub(crate) const REPEATED: u8 = 128;
+pub(crate) const REPEATED: u8 = 129;
+/// Code that this mark had before. It is that of a contact too, whose payload is never empty, as that of the mark is.
+const REPEATED_BEFORE: u8 = 128;
 /// Codes from here on may be skipped by a reader that does not know them.
 pub(crate) const SKIPPABLE: u8 = 128;
 /// Code of the entries of a made-up later version.

@@ -10,7 +10,7 @@ use herd_replication::JournalKind;
 use crate::entry_reader::{Ending, Found, read_entries};
 use crate::file_head::{FORMAT, FileHead, FileKind, FileName, Follows, HEAD_BYTES, HeadRead};
 use crate::files::{Files, OpenFile};
-use crate::framing::{END, EntryNumbers, REPEATED, SKIPPABLE, SYNCED};
+use crate::framing::{END, EntryNumbers, SKIPPABLE, SYNCED, is_repeated};
 use crate::recovered::{DAMAGES_MAX, Damage, Doubtful, RecoverError, Recovered, RecoveryProgress, TornTail};
 
 /// Reads all entries of a directory: `deliver(kind, payload, intact)`.
@@ -400,7 +400,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
                 synced = payload.try_into().ok().map(u64::from_le_bytes);
             }
-            Found::Entry { code: REPEATED, .. } if !snapshot => repeats_all = true,
+            Found::Entry { code, payload, .. } if !snapshot && is_repeated(code, payload) => repeats_all = true,
             Found::Entry { code, payload, offset } => {
                 entries += 1;
                 match JournalKind::from_code(code) {

@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::entry_reader::{Found, read_entries};
 use crate::file_head::{FileName, Follows};
 use crate::files::{Files, OpenFile};
-use crate::framing::{EntryNumbers, Framing, REPEATED, SYNCED};
+use crate::framing::{EntryNumbers, Framing, REPEATED, SYNCED, is_repeated};
 use crate::log::Log;
 use crate::recovered::{Doubtful, Recovered, TornTail};
 use crate::store_config::Durability;
@@ -66,7 +66,8 @@ impl<F: Files> Log<F> {
         let ending =
             read_entries(&from, Framing::new(part.salt), part.from..part.to, EntryNumbers::from_anywhere(), |found| {
                 match found {
-                    Found::Entry { code: SYNCED | REPEATED, .. } | Found::Read { .. } => {}
+                    Found::Entry { code: SYNCED, .. } | Found::Read { .. } => {}
+                    Found::Entry { code, payload, .. } if is_repeated(code, payload) => {}
                     Found::Entry { code, payload, .. } => {
                         self.framing.push(&mut bytes, code, payload);
                         write(&mut bytes, RUN_BYTES);

@@ -1,8 +1,11 @@
 //! Repetition of what an earlier process may have left in memory only.
 
+use herd_replication::JournalKind;
+
 use super::node::{append, begin, disk_options, options, read};
+use crate::framing::is_repeated;
 use crate::recovered::Doubtful;
-use crate::{DiskOperation, Files, Log, Recovered, SimFiles};
+use crate::{DiskOperation, Files, Log, Recovered, SimFiles, recover};
 
 const FIRST: &str = "log-00000001";
 /// A head, a mark of the start, and the entry that is synced.
@@ -136,4 +139,34 @@ fn entries_are_in_doubt_behind_the_last_mark_of_a_sync() {
     let empty = SimFiles::new();
     begin(&empty, options());
     assert_eq!(read(&empty).recovered.doubtful, []);
+}
+
+/// Goal: an entry of each kind comes back from a log file and is repeated, as what it is. Method: one of each, unsynced, and the marks of the
+/// file itself beside them; the process after the next reads what the next one repeated.
+#[test]
+fn entry_of_each_kind_comes_back_as_that_kind() {
+    let kinds: Vec<JournalKind> = (0..=u8::MAX).filter_map(JournalKind::from_code).collect();
+    assert!(kinds.contains(&JournalKind::Contact) && kinds.contains(&JournalKind::Rejoin));
+    let files = SimFiles::new();
+    let log = begin(&files, disk_options());
+    kinds.iter().for_each(|kind| {
+        log.append(*kind, b"payload");
+    });
+    log.flush();
+    files.kill();
+    for process in 0..2 {
+        let mut read = Vec::new();
+        let recovered = recover(&files.reopen(), |kind, _: &[u8], _| read.push(kind), |_| {}).unwrap();
+        assert_eq!((&read, recovered.skipped), (&kinds.repeat(process + 1), 0), "process {process}");
+        assert!(begin_behind(&files, &recovered).accepts());
+        files.kill();
+    }
+}
+
+#[test]
+fn mark_of_an_earlier_version_is_told_from_a_contact() {
+    for (code, payload, is_mark) in [(128, &b""[..], true), (128, b"\x01", false), (129, b"", true), (127, b"", false)]
+    {
+        assert_eq!(is_repeated(code, payload), is_mark, "{code} {payload:?}");
+    }
 }
