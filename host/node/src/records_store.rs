@@ -7,17 +7,19 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use herd_replication::{Rejoined, Replica, ReplicaConfig, Snapshot, Vector};
+use herd_replication::{Ingest, Replica, ReplicaConfig, Snapshot, Vector};
 use herd_store::{
     DiskFiles, Durability, EntryRun, Log, LogJournal, LogOptions, LogStatus, RecoveryProgress, SnapshotError,
     SnapshotSource, StoreConfig, StoreThread, SyncRequests, backup, recover_ahead,
 };
 use herd_sys::clock::unix_now;
+use herd_sys::workers;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::StartError;
+use crate::ingest_host::IngestAdapter;
 use crate::start_time::next_start;
 
 /// Durable records of a node.
@@ -37,20 +39,25 @@ pub(crate) struct Progress {
     changed: watch::Sender<()>,
     replica: OnceLock<Weak<Replica>>,
     log: OnceLock<Weak<Log<DiskFiles>>>,
-    /// A vector that was read, and the position of the log behind all that it covers.
-    pending: Mutex<Option<(Vector, u64)>>,
+    /// A vector that was read, its incarnation, and the position of the log behind all that it covers.
+    pending: Mutex<Option<(Vector, u64, u64)>>,
 }
 
-/// Lets a replica know the time, and removes what has expired and what nobody needs, until it is gone.
-pub(crate) async fn housekeeping(replica: Weak<Replica>) {
+/// Lets a replica know the time, has reports decided that no guest has decided, and removes what has expired and what nobody needs, until it is
+/// gone.
+pub(crate) async fn housekeeping(replica: Weak<Replica>, ingest: Weak<Ingest<IngestAdapter>>, forget_keep: Duration) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut swept, mut expired) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
-        let Some(replica) = replica.upgrade() else { return };
+        let (Some(replica), Some(ingest)) = (replica.upgrade(), ingest.upgrade()) else { return };
         let now_s = unix_now().as_secs();
         replica.table().set_now(now_s);
+        if ingest.has_undecided() {
+            // Guests may take their time.
+            let _ = tokio::task::spawn_blocking(move || ingest.offer_undecided(workers::index())).await;
+        }
         if swept.elapsed() >= SWEEP_INTERVAL {
             swept = Instant::now();
             let is_minute = expired.elapsed() >= EXPIRY_INTERVAL;
@@ -62,7 +69,7 @@ pub(crate) async fn housekeeping(replica: Weak<Replica>) {
                 replica.sweep();
                 if is_minute {
                     let removed = replica.expire(now_s);
-                    replica.note_contact(now_s);
+                    replica.note_contact(now_s, forget_keep.as_secs());
                     replica.flush();
                     if removed > 0 {
                         tracing::debug!(node = %replica.node(), removed, "expired records removed");
@@ -78,8 +85,8 @@ pub(crate) async fn housekeeping(replica: Weak<Replica>) {
 pub(crate) struct ReplicaSource(Snapshot);
 
 impl RecordsStore {
-    /// Opens the folder of a node and recovers its replica. After an absence longer than `forget_keep`, drops what peers have had. Blocks,
-    /// as long as reading the log takes.
+    /// Opens the folder of a node and recovers its replica. Says so if it had no link for longer than `forget_keep`. Blocks, as long as
+    /// reading the log takes.
     ///
     /// # Errors
     ///
@@ -138,11 +145,11 @@ impl RecordsStore {
         let log = Arc::new(log);
         let syncs = SyncRequests::default();
         replica.attach(LogJournal::new(Arc::clone(&log), config.durability, syncs.clone()));
-        let absence = |contact_s: u64| Duration::from_secs(unix_now().as_secs().saturating_sub(contact_s));
-        if let Some(absent) = taken.last_contact_s.map(absence).filter(|absent| *absent > forget_keep) {
-            let Rejoined { dropped, kept } = replica.rejoin();
-            let days = absent.as_secs() / DAY_S;
-            tracing::warn!(%node, days, dropped, kept, "no link for longer than forgotten keys are remembered: records come from the peers");
+        let now_s = unix_now().as_secs();
+        replica.note_contact(now_s, forget_keep.as_secs());
+        if let Some(since_s) = replica.absent_since_s() {
+            let days = now_s.saturating_sub(since_s) / DAY_S;
+            tracing::warn!(%node, days, "no link for longer than forgotten keys are remembered: a peer that was not away replaces the records");
         }
         // Before the first link: an epoch that peers have heard of must not be forgotten here.
         if config.durability == Durability::Disk {
@@ -240,23 +247,25 @@ impl Progress {
 
     /// Notes what of the vector is durable. The vector has to be read before the position, and the position reached.
     fn checkpoint(&self, replica: &Replica, log: &Log<DiskFiles>) {
+        // Before the vector: what is dropped meanwhile is not durable.
+        let incarnation = replica.incarnation();
         let vector = replica.vector();
         let (position, durable) = (log.appended(), log.durable());
         let mut pending = self.pending.lock();
         let reached = if durable >= position {
             *pending = None;
-            Some(vector)
-        } else if let Some((earlier, _)) = pending.take_if(|(_, position)| durable >= *position) {
-            *pending = Some((vector, position));
-            Some(earlier)
+            Some((vector, incarnation))
+        } else if let Some((earlier, of, _)) = pending.take_if(|(.., position)| durable >= *position) {
+            *pending = Some((vector, incarnation, position));
+            Some((earlier, of))
         } else {
             // Under load there is always more to sync: what is read now is durable after one of the next syncs.
-            pending.get_or_insert((vector, position));
+            pending.get_or_insert((vector, incarnation, position));
             None
         };
         drop(pending);
-        if let Some(vector) = reached {
-            replica.checkpoint(&vector);
+        if let Some((vector, incarnation)) = reached {
+            replica.checkpoint(&vector, incarnation);
             if replica.acks() > 0 {
                 replica.wake_links();
             }
@@ -309,12 +318,20 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use herd_replication::{Epoch, RecordLimits};
+    use herd_replication::{Epoch, LinkFrame, LinkMachine, LinkPort, NewRecord, RecordLimits, WakeLink};
 
     use super::*;
 
-    /// Opens the records of a node whose clock says `now_ms`, and returns the start of its newest epoch.
-    fn start(folder: &Path, durability: Durability, now_ms: u64) -> u64 {
+    /// Task of a link that does nothing.
+    struct Asleep;
+
+    impl WakeLink for Asleep {
+        fn reports_queued(&self) {}
+        fn frame_filled(&self) {}
+    }
+
+    /// Opens the records of a node whose clock says `now_ms`.
+    fn open(folder: &Path, durability: Durability, now_ms: u64) -> (RecordsStore, Arc<Replica>) {
         let replica = ReplicaConfig {
             node: "Riley".into(),
             epoch: Epoch { started_ms: now_ms, random: 1 },
@@ -326,7 +343,12 @@ mod tests {
             arrivals: 0,
         };
         let config = StoreConfig { durability, ..StoreConfig::default() };
-        let (store, replica) = RecordsStore::open(folder, replica, config, Duration::from_secs(DAY_S)).unwrap();
+        RecordsStore::open(folder, replica, config, Duration::from_secs(DAY_S)).unwrap()
+    }
+
+    /// Opens the records of a node as [`open`], and returns the start of its newest epoch.
+    fn start(folder: &Path, durability: Durability, now_ms: u64) -> u64 {
+        let (store, replica) = open(folder, durability, now_ms);
         store.stop();
         let lanes = replica.lanes().since(0);
         lanes.iter().map(|(_, lane)| lane.epoch.started_ms).max().unwrap()
@@ -339,6 +361,29 @@ mod tests {
             let folder = folder.path().join("Riley");
             assert_eq!(start(&folder, durability, 5_000), 5_000);
             assert!(start(&folder, durability, 3_000) > 5_000, "{durability:?}");
+        }
+    }
+
+    /// Goal: a node knows from its log when it last had a link, and a long time without one costs no record. Method: a contact of two days
+    /// ago, then one of now, each read by the next process; a day is too long.
+    #[test]
+    fn last_link_is_read_from_the_log_and_no_record_is_dropped_at_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("Riley");
+        let now_s = unix_now().as_secs();
+        for (process, days, is_absent) in [(1, 2, false), (2, 0, true), (3, 0, false)] {
+            let (store, replica) = open(&folder, Durability::Os, process);
+            assert_eq!(replica.absent_since_s(), is_absent.then(|| now_s - 2 * DAY_S), "process {process}");
+            let record = NewRecord { key: b"kiwi", rank: b"1", form: 1, record: b"AT", expires_at: 0, only: None };
+            let _ = replica.keep(0, record);
+            assert_eq!(replica.table().keys(), 1);
+            let port = LinkPort::new("Juzang", 1 << 20, 1, Asleep);
+            replica.add_link(&port);
+            let mut machine = LinkMachine::new(Arc::clone(&replica), port);
+            machine.hear(LinkFrame::Vector(Vec::new())).unwrap();
+            replica.note_contact(now_s - days * DAY_S, DAY_S);
+            store.write_out(&replica);
+            store.stop();
         }
     }
 }

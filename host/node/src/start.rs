@@ -310,7 +310,7 @@ impl Node {
         // Before the links: the rollout has to hear the first message of a peer.
         tasks.spawn(rollout.start(Arc::downgrade(&participating)));
         // Not among the tasks that a drain waits for: it ends when the replica is gone.
-        tokio::spawn(housekeeping(Arc::downgrade(&replica)));
+        tokio::spawn(housekeeping(Arc::downgrade(&replica), Arc::downgrade(&ingest), forget_keep));
         tokio::spawn(maintain(Arc::downgrade(&identity)));
         let neighbours = config.neighbours(name);
         let neighbour_count = neighbours.len();

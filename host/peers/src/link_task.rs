@@ -170,7 +170,10 @@ pub(super) enum LinkError {
     Reports(String),
     /// The peer broke the protocol of replication.
     #[error("the peer sent {0}")]
-    Replication(#[from] Violation),
+    Replication(Violation),
+    /// This node has dropped records that the peer was told it covers. The link begins anew.
+    #[error("{0}")]
+    Rejoined(Violation),
     /// The peer sent a message that the node cannot take.
     #[error("the peer sent {0}")]
     Message(String),
@@ -186,6 +189,15 @@ pub(super) enum LinkError {
     /// The peer refused the link after the handshake.
     #[error("the peer refused: {0}")]
     Refused(String),
+}
+
+impl From<Violation> for LinkError {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::Rejoined { .. } | Violation::Outdated => Self::Rejoined(violation),
+            violation => Self::Replication(violation),
+        }
+    }
 }
 
 impl LinkError {
@@ -207,7 +219,9 @@ impl LinkError {
             Self::Message(_) => "malformed_message",
             Self::Trust(_) => "malformed_trust",
             Self::Untrusted(why) => why.label(),
-            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Stalled(_) | Self::Refused(_) => return None,
+            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Stalled(_) | Self::Refused(_) | Self::Rejoined(_) => {
+                return None;
+            }
         })
     }
 }
@@ -364,6 +378,9 @@ async fn write_frames(
         }
         let (turn, wanted) = {
             let mut machine = machine.lock();
+            if machine.is_outdated() {
+                return Err(Violation::Outdated.into());
+            }
             // In every turn: on a busy link no turn is one that nobody asked for.
             machine.prove(unix_now().as_secs());
             (machine.turn(), machine.wants_digests())

@@ -78,7 +78,7 @@ impl Coverage {
         let earlier = lanes.since(0).into_iter().map(|(_, lane)| lane).filter(|lane| lane.origin == origin);
         let newest = earlier.map(|lane| lane.epoch).max().unwrap_or(epoch);
         if newest > epoch {
-            let epoch = Epoch { started_ms: newest.started_ms + 1, ..epoch };
+            let epoch = Epoch { started_ms: (newest.started_ms + 1).min(Epoch::STARTED_MS_MAX), ..epoch };
             let others = self.others.get_mut();
             for OwnLane { id, mark, .. } in &self.own {
                 match mark.load(Ordering::Acquire) {

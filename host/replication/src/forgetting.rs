@@ -1,8 +1,9 @@
 //! Removal of records: at their boundary, by an operator who discards what a generation kept, and after a long absence.
 //!
 //! A forgotten key leaves a tombstone until its boundary. A node that heard of no peer for as long as tombstones are kept may hold keys
-//! that were forgotten meanwhile and whose tombstones are gone. When it comes back it keeps only what no peer had covered; the rest
-//! comes from the peers.
+//! that were forgotten meanwhile and whose tombstones are gone. So when it meets a peer that was not away, it drops what that peer
+//! covers, and takes it from there. What the peer does not cover stays: nothing is dropped that nobody else has. Nodes that
+//! were away together, because the herd was off, drop nothing.
 //!
 //! Every change is made shard by shard. Knows nothing of clocks. Bounds: keys of one shard in memory.
 
@@ -13,6 +14,7 @@ use herd_model::Kept;
 
 use crate::journal::JournalKind;
 use crate::lanes::Lane;
+use crate::link_frame::encode_seqs;
 use crate::node_marks::NodeMarks;
 use crate::quarantined::Quarantined;
 use crate::replica::{Replica, TO_ALL};
@@ -32,11 +34,11 @@ pub struct Discarded {
 
 /// Result of a return after a long absence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rejoined {
-    /// Records that a peer had covered, and that were dropped.
-    pub dropped: usize,
-    /// Records that no peer had covered, and that are sent to the peers again.
-    pub kept: usize,
+pub(crate) struct Rejoined {
+    /// Records that the peer covers, and that were dropped.
+    pub(crate) dropped: usize,
+    /// Records that it does not cover, and that have new stamps.
+    pub(crate) kept: usize,
 }
 
 impl Replica {
@@ -89,57 +91,69 @@ impl Replica {
         discarded
     }
 
-    /// Notes in the log that a link was up at this time, in seconds since the Unix epoch, and what peers have acknowledged of this node's
-    /// keeps. Does nothing while no link is up. Called once a minute or so.
-    pub fn note_contact(&self, now_s: u64) {
-        let links = self.links();
-        if !links.iter().any(|port| port.counts.greeted.load(Relaxed)) {
-            return;
-        }
+    /// Notes in the log that a link is up at this time, in seconds since the Unix epoch; or, if none is, and none was for longer than
+    /// tombstones are kept (`keep_s`), that the node is absent. Called once a minute or so, and at the start.
+    pub fn note_contact(&self, now_s: u64, keep_s: u64) {
+        let is_linked = self.links().iter().any(|port| port.counts.greeted.load(Relaxed));
         let mut contact = self.contact().lock();
-        links.iter().for_each(|port| self.acknowledged_by(&port.acked.lock(), &mut contact.acknowledged));
-        contact.at_s = now_s;
+        if !is_linked {
+            return contact.alone(now_s, keep_s);
+        }
+        contact.linked(now_s);
         let payload = contact.payload();
         drop(contact);
         self.append(JournalKind::Contact, &payload);
     }
 
-    /// Drops what a peer had covered, and all that is known to be covered. For a node whose last contact
-    /// ([`Recovered::last_contact_s`](crate::Recovered::last_contact_s)) is longer ago than tombstones are kept. Must come before the
-    /// first keep and the first link.
-    pub fn rejoin(&mut self) -> Rejoined {
-        self.append(JournalKind::Rejoin, &[]);
-        let dropped = self.drop_covered();
+    /// Returns the time since which the node had no link, in seconds since the Unix epoch, if that is longer than tombstones are kept. The
+    /// first peer that was not away as well has it drop what the peer covers.
+    #[must_use]
+    pub fn absent_since_s(&self) -> Option<u64> {
+        self.contact().lock().absent_since_s()
+    }
+
+    /// Returns the time at which a link was last up.
+    pub(crate) fn contact_s(&self) -> Option<u64> {
+        self.contact().lock().at_s()
+    }
+
+    /// Drops what a peer covers, and all that is known to be covered, if this node was absent and the peer was not. All links, also that
+    /// to this peer, are to begin anew then.
+    ///
+    /// Records of lanes of this process that the peer covers come back by the next proof, because a node always covers its own lanes.
+    pub(crate) fn rejoin(&self, peer: &Vector, peer_contact_s: u64) -> Option<Rejoined> {
+        if !self.contact().lock().end_absence(peer_contact_s) {
+            return None;
+        }
+        let dropped = self.begin_incarnation(|| {
+            let mut payload = Vec::new();
+            encode_seqs(&mut payload, peer.iter());
+            self.append(JournalKind::Rejoin, &payload);
+            self.drop_covered(peer)
+        });
+        let own: BTreeSet<LaneId> = self.own_marks().iter().map(|(lane, _)| lane).collect();
         let mut kept = 0;
         for shard in 0..self.table().shards() {
             let mut stays: Vec<Quarantined> = Vec::new();
-            self.table().visit(shard, |report, _| stays.push(Quarantined::from(&report)));
+            self.table().visit(shard, |report, is_quarantined| {
+                if !is_quarantined && !own.contains(&report.head.stamp.lane) {
+                    stays.push(Quarantined::from(&report));
+                }
+            });
             for report in &stays {
                 // A new stamp, in a lane that this node covers: the lanes of its earlier processes are dropped.
                 let keeping = self.keep_own(self.coverage().operators(), 0, report.wire(), OfferedBy::Release, TO_ALL);
                 kept += usize::from(matches!(keeping.kept, Kept::Applied(_)));
             }
         }
-        Rejoined { dropped, kept }
+        Some(Rejoined { dropped, kept })
     }
 
-    /// Removes the records that a peer had covered, and forgets what was covered. Returns the number of the records.
-    pub(crate) fn drop_covered(&self) -> usize {
-        let own: BTreeSet<LaneId> = self.own_lanes().map(|(id, _)| id).collect();
-        let acknowledged = self.contact().lock().acknowledged.clone();
+    /// Removes the records that a peer covers, and forgets what was covered. Returns the number of the records.
+    pub(crate) fn drop_covered(&self, peer: &Vector) -> usize {
         self.coverage().forget_others();
-        let had_peer = |report: &WireReport<'_>, is_quarantined: bool| {
-            // What came from a peer was covered by it.
-            is_quarantined || !own.contains(&report.head.stamp.lane) || acknowledged.covers(report.head.stamp)
-        };
-        (0..self.table().shards()).map(|shard| self.table().remove(shard, had_peer)).sum()
-    }
-
-    /// Adds what a peer has acknowledged of this node's lanes.
-    pub(crate) fn acknowledged_by(&self, acked: &Vector, acknowledged: &mut Vector) {
-        for (lane, seq) in acked.iter().filter(|&(lane, _)| *self.lanes().origin(lane) == *self.node()) {
-            acknowledged.advance(lane, seq);
-        }
+        let is_covered = |report: &WireReport<'_>, _: bool| peer.covers(report.head.stamp);
+        (0..self.table().shards()).map(|shard| self.table().remove(shard, is_covered)).sum()
     }
 
     /// Returns the lanes of this node, also of its earlier processes.

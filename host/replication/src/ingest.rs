@@ -7,8 +7,12 @@
 //!
 //! Owns the order of these steps. Knows nothing of wasm, sockets or clocks; the node implements [`IngestHost`].
 //!
-//! Bounds: reports per decision, faults per frame.
+//! A report that no guest has decided, because the ones beside it had used up the faults of their frame, is offered to the same generation
+//! again, a moment later.
+//!
+//! Bounds: reports per decision, faults per frame, keys that wait for a decision.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use herd_model::{GenerationId, TraceContext};
@@ -28,6 +32,14 @@ pub struct Ingest<H> {
     host: H,
     /// Held while quarantined reports are offered, so that the generation that decides them last is the one that serves last.
     offering: Mutex<()>,
+    undecided: Mutex<Undecided>,
+}
+
+/// Keys whose quarantined report no guest has decided.
+#[derive(Debug, Default)]
+struct Undecided {
+    keys: BTreeSet<Vec<u8>>,
+    bytes: usize,
 }
 
 /// The node, as ingest sees it.
@@ -67,7 +79,7 @@ pub enum NotDecided {
 impl<H: IngestHost> Ingest<H> {
     /// Creates the ingest of a replica.
     pub fn new(replica: Arc<Replica>, host: H) -> Self {
-        Self { replica, host, offering: Mutex::new(()) }
+        Self { replica, host, offering: Mutex::new(()), undecided: Mutex::default() }
     }
 
     /// Returns the host.
@@ -121,7 +133,26 @@ impl<H: IngestHost> Ingest<H> {
     /// too, stay quarantined.
     pub fn offer_quarantined(&self, worker: usize) {
         let _offering = self.offering.lock();
-        let quarantined = self.replica.table().quarantined();
+        *self.undecided.lock() = Undecided::default();
+        self.release(worker, &self.replica.table().quarantined());
+    }
+
+    /// Returns whether reports are quarantined that no guest has decided. [`offer_undecided`](Self::offer_undecided) is to be called soon.
+    pub fn has_undecided(&self) -> bool {
+        !self.undecided.lock().keys.is_empty()
+    }
+
+    /// Offers some quarantined reports that no guest has decided to the generation that is active now. May take seconds, if it faults on
+    /// many of them.
+    pub fn offer_undecided(&self, worker: usize) {
+        let _offering = self.offering.lock();
+        let keys = self.undecided.lock().take(REPORTS_PER_DECISION_MAX);
+        let mut quarantined = self.replica.table().quarantined();
+        quarantined.retain(|report| keys.contains(report.wire().key));
+        self.release(worker, &quarantined);
+    }
+
+    fn release(&self, worker: usize, quarantined: &[Quarantined]) {
         let reports: Vec<WireReport<'_>> = quarantined.iter().map(Quarantined::wire).collect();
         for batch in reports.chunks(REPORTS_PER_DECISION_MAX) {
             // No peer waits for a pong here, so each batch has faults of its own.
@@ -135,9 +166,12 @@ impl<H: IngestHost> Ingest<H> {
     /// one report that no guest survives, and the others are applied.
     ///
     /// The faults of one frame are bounded. Each may cost two deadlines, which hold up the task of the link, and the peer waits
-    /// for a pong meanwhile. With none left the rest is quarantined undecided.
+    /// for a pong meanwhile. With none left the rest is quarantined undecided, and offered a moment later.
     fn decide(&self, batch: &[WireReport<'_>], taking: &mut Taking<'_>) {
         if taking.faults_left == 0 {
+            let mut undecided = self.undecided.lock();
+            batch.iter().for_each(|report| undecided.add(report.key));
+            drop(undecided);
             return batch.iter().for_each(|report| self.quarantine(report, None, taking));
         }
         let origins: Vec<Arc<str>> =
@@ -286,6 +320,26 @@ fn as_event<'a>(report: &WireReport<'a>, origin: &'a str) -> Report<'a> {
 const REPORTS_PER_DECISION_MAX: usize = 512;
 /// Faults per frame. Isolating one report among 512 takes ten; 40 isolate a few in less than a second.
 const FAULTS_PER_FRAME_MAX: u32 = 40;
+
+/// Bytes of keys that wait for a decision. Reports beyond it wait for the next generation.
+const UNDECIDED_BYTES_MAX: usize = 4 << 20;
+
+impl Undecided {
+    fn add(&mut self, key: &[u8]) {
+        // What a set keeps besides the bytes of a key.
+        let bytes = key.len() + 64;
+        if self.bytes + bytes <= UNDECIDED_BYTES_MAX && self.keys.insert(key.to_vec()) {
+            self.bytes += bytes;
+        }
+    }
+
+    /// Removes up to `count` keys.
+    fn take(&mut self, count: usize) -> BTreeSet<Vec<u8>> {
+        let taken: BTreeSet<Vec<u8>> = std::iter::from_fn(|| self.keys.pop_first()).take(count).collect();
+        self.bytes -= taken.iter().map(|key| key.len() + 64).sum::<usize>();
+        taken
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -496,5 +550,38 @@ mod tests {
         fixture.take(&keys).unwrap();
         assert_eq!(fixture.ingest.host.calls.borrow().len(), FAULTS_PER_FRAME_MAX as usize);
         assert_eq!(fixture.table().status().quarantined, 256);
+    }
+
+    /// Goal: good reports do not stay hidden because many bad ones came in the same frame. Method: as many bad ones as use up the faults, in
+    /// front of good ones, and offers until nothing is undecided.
+    #[test]
+    fn ingest_decides_later_what_the_faults_of_a_frame_left_undecided() {
+        let fixture = Fixture::new(Host::default());
+        let bad = (0..64).map(|number| format!("a{number}!"));
+        let keys: Vec<String> = bad.chain((0..300).map(|number| format!("b{number}"))).collect();
+        fixture.take(&keys.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
+        let quarantined = || fixture.table().status().quarantined;
+        assert!(quarantined() > 64 && fixture.ingest.has_undecided());
+        let mut offers = 0;
+        while fixture.ingest.has_undecided() {
+            let calls = fixture.ingest.host.calls.borrow().len();
+            fixture.ingest.offer_undecided(0);
+            offers += 1;
+            let faults = FAULTS_PER_FRAME_MAX as usize;
+            assert!(offers < 32 && fixture.ingest.host.calls.borrow().len() - calls <= 2 * faults, "offer {offers}");
+        }
+        assert_eq!((quarantined(), fixture.table().keys()), (64, 300));
+    }
+
+    #[test]
+    fn undecided_keys_are_bounded_by_their_bytes() {
+        let mut undecided = Undecided::default();
+        for number in 0..3 {
+            undecided.add(&vec![number; UNDECIDED_BYTES_MAX / 2 - 64]);
+            undecided.add(&vec![number; UNDECIDED_BYTES_MAX / 2 - 64]);
+        }
+        assert_eq!((undecided.keys.len(), undecided.bytes), (2, UNDECIDED_BYTES_MAX));
+        assert_eq!((undecided.take(1).len(), undecided.bytes), (1, UNDECIDED_BYTES_MAX / 2));
+        assert_eq!((undecided.take(9).len(), undecided.bytes), (1, 0));
     }
 }

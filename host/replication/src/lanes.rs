@@ -100,8 +100,8 @@ impl Lanes {
     }
 }
 
-/// Each start of a node adds a lane per worker; a node would have to see tens of thousands of starts without one of its own. The
-/// link whose lane finds no number is closed.
+/// Each start of a node adds a lane per worker; a node would have to see tens of thousands of starts without one of its own, at which it
+/// forgets those to which nothing refers. The link whose lane finds no number is closed.
 pub(crate) const LANES_MAX: u32 = 1 << 20;
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ mod wire_report;
 
 pub use arrivals::{Arrival, ArrivalOutcome, Arrivals, Way};
 pub use change_feed::{Change, ChangeFeed};
-pub use forgetting::{Discarded, Rejoined};
+pub use forgetting::Discarded;
 pub use ingest::{Ingest, IngestHost, NotDecided};
 pub use journal::{Journal, JournalKind, NoJournal};
 pub use lanes::{Lane, Lanes};

@@ -29,6 +29,8 @@ pub enum LinkFrame {
     Have(LaneSeqs),
     /// Digests of records, and what follows from them.
     Proof(ProofFrame),
+    /// Time at which the sender last had a link before this one, in seconds since the Unix epoch. Before its vector.
+    Contact(u64),
     /// A frame of a later version, which this one ignores.
     Skipped(u8),
 }
@@ -47,6 +49,7 @@ impl LinkFrame {
             Self::Claim(_) => 19,
             Self::Have(_) => 20,
             Self::Proof(frame) => frame.kind(),
+            Self::Contact(_) => 28,
             Self::Skipped(kind) => *kind,
         }
     }
@@ -67,6 +70,7 @@ impl LinkFrame {
             Self::Vector(seqs) | Self::Claim(seqs) | Self::Have(seqs) => encode_seqs(&mut out, seqs.iter().copied()),
             Self::Reports(reports) => return reports.0.clone(),
             Self::Proof(frame) => frame.encode(&mut out),
+            Self::Contact(at_s) => put(&mut out, *at_s),
             Self::Skipped(_) => {}
         }
         out.into()
@@ -85,7 +89,8 @@ impl LinkFrame {
             19 => Self::Claim(decode_seqs(&body)?),
             20 => Self::Have(decode_seqs(&body)?),
             ProofFrame::KIND_MIN..=ProofFrame::KIND_MAX => Self::Proof(ProofFrame::decode(kind, &body)?),
-            Self::SKIPPED_MIN..=Self::KIND_MAX => Self::Skipped(kind),
+            28 => Self::Contact(Reader(&body).number()?),
+            29..=Self::KIND_MAX => Self::Skipped(kind),
             _ => return Err(Malformed),
         })
     }
@@ -113,6 +118,10 @@ pub(crate) fn decode_lanes(bytes: &[u8]) -> Result<Vec<(LaneId, Lane)>, Malforme
             return Err(Malformed);
         }
         let epoch = Epoch { started_ms: reader.number()?, random: reader.number()? };
+        // A node that is told of such an epoch of its own name could not begin a later one.
+        if epoch.started_ms > Epoch::STARTED_MS_MAX {
+            return Err(Malformed);
+        }
         let worker = u16::try_from(reader.number()?).map_err(|_| Malformed)?;
         lanes.push((id, Lane { origin: Arc::from(origin), epoch, worker }));
     }
@@ -149,7 +158,8 @@ mod tests {
     use super::*;
 
     fn lane(origin: &str) -> Lane {
-        Lane { origin: origin.into(), epoch: Epoch { started_ms: u64::MAX, random: 1 }, worker: u16::MAX }
+        let epoch = Epoch { started_ms: Epoch::STARTED_MS_MAX, random: 1 };
+        Lane { origin: origin.into(), epoch, worker: u16::MAX }
     }
 
     #[test]
@@ -161,15 +171,20 @@ mod tests {
             LinkFrame::Reports(ReportFrame::new(Bytes::from_static(b"\x00"))),
             LinkFrame::Claim(seqs),
             LinkFrame::Have(Vec::new()),
+            LinkFrame::Contact(u64::MAX),
         ] {
             assert_eq!(LinkFrame::decode(frame.kind(), frame.body()), Ok(frame));
         }
-        assert_eq!(LinkFrame::decode(28, Bytes::from_static(b"later")), Ok(LinkFrame::Skipped(28)));
+        assert_eq!(LinkFrame::decode(29, Bytes::from_static(b"later")), Ok(LinkFrame::Skipped(29)));
         assert_eq!(LinkFrame::decode(27, Bytes::new()), Err(Malformed));
         let longest = LinkFrame::Lanes(vec![(LaneId(7), lane(&"x".repeat(NODE_NAME_BYTES_MAX)))]);
         assert_eq!(LinkFrame::decode(longest.kind(), longest.body()), Ok(longest));
         let long = LinkFrame::Lanes(vec![(LaneId(7), lane(&"x".repeat(NODE_NAME_BYTES_MAX + 1)))]);
         assert_eq!(LinkFrame::decode(long.kind(), long.body()), Err(Malformed));
+        let mut late = lane("Riley");
+        late.epoch.started_ms += 1;
+        let late = LinkFrame::Lanes(vec![(LaneId(7), late)]);
+        assert_eq!(LinkFrame::decode(late.kind(), late.body()), Err(Malformed));
     }
 
     proptest! {

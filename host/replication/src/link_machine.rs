@@ -15,10 +15,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::forgetting::Rejoined;
+use crate::lanes::LANES_MAX;
 use crate::link_frame::{LaneSeqs, LinkFrame};
 use crate::live_links::LinkPort;
 use crate::prover::Prover;
-use crate::replica::{Replica, changed};
+use crate::replica::{LANES_PER_ENTRY, Replica, changed};
 use crate::report_batch::ReportBatch;
 use crate::report_frame::ReportFrame;
 use crate::stamp::LaneId;
@@ -45,6 +47,10 @@ pub struct LinkMachine {
     /// Resend under way.
     resend: Option<TableScan>,
     prover: Prover,
+    /// Time at which the peer had a link before this one. 0 if it did not say.
+    peer_contact_s: u64,
+    /// That of the replica when the link came up.
+    incarnation: u64,
 }
 
 /// Reception of what the peer covered when the link came up, and this node did not.
@@ -80,9 +86,23 @@ pub enum Violation {
     /// A second vector.
     #[error("a second vector")]
     Vector,
-    /// More lanes than this node has numbers for.
+    /// More lanes than this node has numbers for, or than it could have told its peer.
     #[error("more lanes than this node can number; restart it")]
     TooManyLanes,
+    /// Not of the peer: this node was away for longer than forgotten keys are remembered, and the peer was not. It has dropped the records
+    /// that the peer covers, to take them anew from it, and `kept` those that it does not cover.
+    #[error(
+        "no link for longer than forgotten keys are remembered: {dropped} records come anew from the peer, {kept} stay"
+    )]
+    Rejoined {
+        /// Records that were dropped.
+        dropped: usize,
+        /// Records that stay, with new stamps.
+        kept: usize,
+    },
+    /// Not of the peer: this node has dropped what the peer was told that it covers.
+    #[error("records come anew from another peer, after a time without a link")]
+    Outdated,
 }
 
 impl LinkMachine {
@@ -91,6 +111,7 @@ impl LinkMachine {
     pub fn new(replica: Arc<Replica>, port: Arc<LinkPort>) -> Self {
         let (said, have_said) = (Vector::default(), Vector::default());
         let prover = Prover::new(Arc::clone(&replica), Arc::clone(&port));
+        let incarnation = replica.incarnation();
         Self {
             replica,
             port,
@@ -102,14 +123,17 @@ impl LinkMachine {
             have_said,
             resend: None,
             prover,
+            peer_contact_s: 0,
+            incarnation,
         }
     }
 
-    /// Returns the first frames of the link: the lanes and the vector of this node.
+    /// Returns the first frames of the link: the last contact, the lanes and the vector of this node.
     pub fn greet(&mut self) -> Turn {
         let vector = self.replica.vector();
         let mut turn = Turn::default();
-        self.define_lanes(&mut turn);
+        turn.frames.extend(self.replica.contact_s().map(LinkFrame::Contact));
+        turn.frames.extend(self.new_lanes());
         turn.frames.push(LinkFrame::Vector(vector.iter().collect()));
         turn
     }
@@ -118,6 +142,13 @@ impl LinkMachine {
     #[must_use]
     pub fn port(&self) -> &Arc<LinkPort> {
         &self.port
+    }
+
+    /// Returns whether the node has dropped what the peer was told that it covers. The link is to be closed then, as after
+    /// [`Violation::Outdated`].
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.replica.incarnation() != self.incarnation
     }
 
     /// Passes the time, in seconds since the Unix epoch. Once in 30 s, a proof begins that both nodes hold equal records. The driver calls
@@ -139,8 +170,15 @@ impl LinkMachine {
     ///
     /// See [`Violation`]. Nothing was merged.
     pub fn hear(&mut self, frame: LinkFrame) -> Result<(), Violation> {
+        if self.is_outdated() {
+            return Err(Violation::Outdated);
+        }
         match frame {
+            LinkFrame::Contact(at_s) => self.peer_contact_s = at_s,
             LinkFrame::Lanes(lanes) => {
+                if self.peer_lanes.len() + lanes.len() > LANES_MAX as usize {
+                    return Err(Violation::TooManyLanes);
+                }
                 let in_order = lanes.iter().zip(self.peer_lanes.len()..).all(|((id, _), next)| id.0 as usize == next);
                 if !in_order {
                     return Err(Violation::Lanes);
@@ -153,6 +191,9 @@ impl LinkMachine {
                     return Err(Violation::Vector);
                 }
                 let vector: Vector = self.translate(&seqs)?.into_iter().collect();
+                if let Some(Rejoined { dropped, kept }) = self.replica.rejoin(&vector, self.peer_contact_s) {
+                    return Err(Violation::Rejoined { dropped, kept });
+                }
                 self.said.merge(&vector);
                 // A peer that is beyond this node claims what it covers once it has sent it.
                 if vector.beyond(&self.replica.vector()).next().is_some() {
@@ -164,8 +205,10 @@ impl LinkMachine {
             }
             LinkFrame::Claim(seqs) => {
                 let seqs = self.translate(&seqs)?;
+                if !self.replica.merge_claim_in(self.incarnation, &seqs) {
+                    return Err(Violation::Outdated);
+                }
                 self.peer_covers(&seqs);
-                self.replica.merge_claim(&seqs);
                 if self.catching_up == CatchingUp::Yes {
                     self.catching_up = CatchingUp::Claimed;
                 }
@@ -229,10 +272,7 @@ impl LinkMachine {
         self.send_proof(covered, RESEND_BYTES_PER_TURN.saturating_sub(bulk), &mut turn);
         turn.has_more = owes || self.prover.is_sending();
         // Behind everything, because it reads how many lanes there are, and in front of it, because the others name them.
-        self.define_lanes(&mut turn);
-        if matches!(turn.frames.last(), Some(LinkFrame::Lanes(_))) {
-            turn.frames.rotate_right(1);
-        }
+        turn.frames.splice(..0, self.new_lanes());
         let sent: usize = turn.frames.iter().map(|frame| frame.body().len()).sum();
         self.port.counts.bytes_sent.fetch_add(sent as u64, Relaxed);
         turn
@@ -314,7 +354,7 @@ impl LinkMachine {
 
     /// Tells the peer what this node has.
     fn have(&mut self, vector: &Vector, turn: &mut Turn) {
-        let durable = self.replica.durable_vector_after(vector);
+        let durable = self.replica.durable_vector_after(vector, self.incarnation);
         let news = changed(&durable, &self.have_said);
         if !news.is_empty() {
             self.have_said.merge(&durable);
@@ -332,12 +372,11 @@ impl LinkMachine {
         }
     }
 
-    fn define_lanes(&mut self, turn: &mut Turn) {
+    /// Returns the definitions that the peer has not heard, in frames of bounded size.
+    fn new_lanes(&mut self) -> Vec<LinkFrame> {
         let lanes = self.replica.lanes().since(self.lanes_defined);
-        if !lanes.is_empty() {
-            self.lanes_defined += lanes.len();
-            turn.frames.push(LinkFrame::Lanes(lanes));
-        }
+        self.lanes_defined += lanes.len();
+        lanes.chunks(LANES_PER_ENTRY).map(|lanes| LinkFrame::Lanes(lanes.to_vec())).collect()
     }
 
     fn translate(&self, seqs: &LaneSeqs) -> Result<LaneSeqs, Violation> {

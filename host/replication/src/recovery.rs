@@ -5,6 +5,7 @@
 //!
 //! Bounds: none of its own; a run of a scan at a time is in memory while a snapshot is taken.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,14 +13,14 @@ use herd_model::Kept;
 
 use crate::expiry::cutoff;
 use crate::journal::JournalKind;
-use crate::lanes::LANES_MAX;
+use crate::lanes::{LANES_MAX, Lane, Lanes};
 use crate::link_frame::{decode_lanes, decode_seqs, encode_lanes, encode_seqs};
 use crate::quarantined::Quarantined;
 use crate::replica::{Replica, TO_ALL};
 use crate::shard::{Offer, OfferedBy};
 use crate::stamp::LaneId;
 use crate::table_scan::TableScan;
-use crate::varint::{Malformed, Reader};
+use crate::varint::Malformed;
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
 
@@ -27,11 +28,20 @@ use crate::wire_report::WireReport;
 pub struct Recovery<'a> {
     replica: &'a mut Replica,
     /// Lanes by the numbers of the process that wrote the entry.
-    lanes: Vec<Option<LaneId>>,
+    lanes: Vec<Option<LoggedLane>>,
+    /// Latest lane of an earlier process of the node.
+    newest_own: Option<Lane>,
     waiting: Waiting,
     /// Cut-off by which records have reached their boundary. 0 while the time is not known.
     cutoff_s: u64,
     recovered: Recovered,
+}
+
+/// Lane that the log defines. It gets a number in this process when something refers to it: lanes of processes of which nothing is left would
+/// otherwise stay for ever, in the log and on links.
+struct LoggedLane {
+    lane: Lane,
+    id: Cell<Option<LaneId>>,
 }
 
 /// Entries that were read and are offered to the table together, so that its memory is fetched for all of them at once.
@@ -48,15 +58,13 @@ pub struct Recovered {
     pub records: u64,
     /// Records behind damage, which got new stamps.
     pub restamped: u64,
-    /// Time at which a link was last noted to be up ([`Replica::note_contact`]), in seconds since the Unix epoch. `None`: never.
-    pub last_contact_s: Option<u64>,
 }
 
 impl Replica {
     /// Begins a recovery. Must come before the first keep and the first link.
     pub fn recovery(&mut self) -> Recovery<'_> {
         let (waiting, recovered) = (Waiting::default(), Recovered::default());
-        Recovery { replica: self, lanes: Vec::new(), waiting, cutoff_s: 0, recovered }
+        Recovery { replica: self, lanes: Vec::new(), newest_own: None, waiting, cutoff_s: 0, recovered }
     }
 
     /// Begins a snapshot. The caller then begins a new segment of the log, and then [writes](Snapshot::next) the snapshot: every keep that
@@ -99,38 +107,33 @@ impl Recovery<'_> {
                 for (number, lane) in lanes {
                     let index = number.0 as usize;
                     if index >= self.lanes.len() {
-                        self.lanes.resize(index + 1, None);
+                        self.lanes.resize_with(index + 1, || None);
                     }
-                    self.lanes[index] = self.replica.lanes().id(&lane);
+                    if *lane.origin == *self.replica.node()
+                        && self.newest_own.as_ref().is_none_or(|newest| newest.epoch < lane.epoch)
+                    {
+                        self.newest_own = Some(lane.clone());
+                    }
+                    self.lanes[index] = Some(LoggedLane { lane, id: Cell::new(None) });
                 }
             }
             JournalKind::Vector => {
                 for (number, seq) in decode_seqs(payload)? {
-                    if let Some(Some(lane)) = self.lanes.get(number.0 as usize)
-                        && intact
-                    {
-                        self.replica.recover_lane(*lane, seq);
+                    if intact && let Some(lane) = lane_of(&self.lanes, self.replica.lanes(), number.0) {
+                        self.replica.recover_lane(lane, seq);
                     }
                 }
             }
             JournalKind::Contact => {
-                let mut reader = Reader(payload);
-                let at_s = reader.number()?;
-                let acknowledged = decode_seqs(reader.0)?;
-                self.recovered.last_contact_s = Some(at_s);
-                let mut contact = self.replica.contact().lock();
-                contact.at_s = at_s;
-                for (number, seq) in acknowledged {
-                    // Behind damage the number may be of another lane, and nothing may be dropped by mistake.
-                    if let Some(Some(lane)) = self.lanes.get(number.0 as usize)
-                        && intact
-                    {
-                        contact.acknowledged.advance(*lane, seq);
-                    }
-                }
+                self.replica.contact().lock().recover(payload)?;
             }
             JournalKind::Rejoin => {
-                self.replica.drop_covered();
+                let peer = decode_seqs(payload)?;
+                // Behind damage a number may be of another lane, and nothing may be dropped by mistake.
+                let covered = peer.into_iter().filter(|_| intact);
+                let covered = covered
+                    .filter_map(|(number, seq)| Some((lane_of(&self.lanes, self.replica.lanes(), number.0)?, seq)));
+                self.replica.drop_covered(&covered.collect());
             }
             JournalKind::Own | JournalKind::Report | JournalKind::Quarantined => self.record(kind, payload, intact)?,
         }
@@ -141,6 +144,10 @@ impl Recovery<'_> {
     /// must not be forgotten here.
     pub fn finish(mut self) -> Recovered {
         self.keep_waiting();
+        // Peers may have heard of it, also if it made no keep.
+        if let Some(lane) = &self.newest_own {
+            let _: Option<LaneId> = self.replica.lanes().id(lane);
+        }
         self.replica.outlive_earlier_epochs();
         self.replica.log_lanes(&self.replica.lanes().since(0));
         self.recovered
@@ -148,7 +155,7 @@ impl Recovery<'_> {
 
     fn record(&mut self, kind: JournalKind, payload: &[u8], intact: bool) -> Result<(), Malformed> {
         if intact {
-            WireReport::decode(payload, |lane| lane_of(&self.lanes, lane))?;
+            WireReport::decode(payload, |lane| lane_of(&self.lanes, self.replica.lanes(), lane))?;
             self.recovered.records += 1;
             let start = self.waiting.payloads.len();
             self.waiting.payloads.extend_from_slice(payload);
@@ -168,8 +175,9 @@ impl Recovery<'_> {
     /// Keeps the entries that wait.
     fn keep_waiting(&mut self) {
         let Self { replica, lanes, waiting: Waiting { payloads, entries }, cutoff_s, .. } = self;
-        let decode = |span: &Range<usize>| WireReport::decode(&payloads[span.clone()], |lane| lane_of(lanes, lane));
-        // They decoded when they were read.
+        let id = |number: u32| lanes.get(number as usize)?.as_ref()?.id.get();
+        let decode = |span: &Range<usize>| WireReport::decode(&payloads[span.clone()], id);
+        // They decoded when they were read, which gave their lanes numbers.
         let reports = || entries.iter().filter_map(|(kind, span)| Some((*kind, decode(span).ok()?)));
         replica.table().prefetch(reports().map(|(_, report)| report.key));
         for (kind, report) in reports() {
@@ -193,9 +201,13 @@ impl Recovery<'_> {
     }
 }
 
-/// Returns the lane that has this number in the log.
-fn lane_of(lanes: &[Option<LaneId>], number: u32) -> Option<LaneId> {
-    lanes.get(number as usize).copied().flatten()
+/// Returns the number in this process of the lane that has this number in the log, and gives it one if it has none.
+fn lane_of(lanes: &[Option<LoggedLane>], numbered: &Lanes, number: u32) -> Option<LaneId> {
+    let LoggedLane { lane, id } = lanes.get(number as usize)?.as_ref()?;
+    if id.get().is_none() {
+        id.set(numbered.id(lane));
+    }
+    id.get()
 }
 
 /// Entries that are kept together; as many as the table prefetches together.
@@ -219,8 +231,8 @@ impl Snapshot {
             self.write_lanes(&mut write);
             encode_seqs(&mut payload, self.vector.iter());
             write(JournalKind::Vector, &payload);
-            let contact = self.replica.contact().lock();
-            if contact.at_s != 0 {
+            let contact = *self.replica.contact().lock();
+            if contact.at_s().is_some() {
                 write(JournalKind::Contact, &contact.payload());
             }
             return false;

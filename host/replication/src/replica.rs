@@ -11,6 +11,7 @@
 //!
 //! Knows nothing of sockets, files and clocks. Bounds: those of its parts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,6 +67,10 @@ pub struct Replica {
     proof_requests: AtomicU64,
     node: Arc<str>,
     contact: Mutex<Contact>,
+    /// Number of times that the node has dropped what it covered. What was read or claimed before counts for nothing.
+    incarnation: AtomicU64,
+    /// Held while a claim is merged and logged, and while covered records are dropped.
+    claiming: Mutex<()>,
     arrivals: Arrivals,
 }
 
@@ -147,6 +152,8 @@ impl Replica {
             proof_requests: AtomicU64::new(0),
             node: node.into(),
             contact: Mutex::default(),
+            incarnation: AtomicU64::new(0),
+            claiming: Mutex::default(),
             arrivals: Arrivals::new(workers, arrivals),
         }
     }
@@ -289,17 +296,26 @@ impl Replica {
     }
 
     /// Notes that everything in `vector` is durable. The caller has read it with [`vector`](Self::vector) before the log was
-    /// synced.
-    pub fn checkpoint(&self, vector: &Vector) {
-        self.durable.lock().merge(vector);
+    /// synced, and its [`incarnation`](Self::incarnation) before that.
+    pub fn checkpoint(&self, vector: &Vector, incarnation: u64) {
+        let mut durable = self.durable.lock();
+        if self.incarnation() == incarnation {
+            durable.merge(vector);
+        }
+    }
+
+    /// Returns the number of times that the node has dropped what it covered ([`absent_since_s`](Self::absent_since_s)).
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
     }
 
     /// Returns what the node has, as durable as the log's mode makes it. `vector` was read before.
-    pub(crate) fn durable_vector_after(&self, vector: &Vector) -> Vector {
+    pub(crate) fn durable_vector_after(&self, vector: &Vector, incarnation: u64) -> Vector {
         let position = self.journal.position();
         // Where writing suffices, all of the vector is durable now. Where syncing is needed, the last checkpoint says what is.
         if self.journal.flush() && self.journal.durable() >= position {
-            self.checkpoint(vector);
+            self.checkpoint(vector, incarnation);
         }
         self.durable.lock().clone()
     }
@@ -329,7 +345,6 @@ impl Replica {
 
     /// Removes a link that has ended.
     pub fn remove_link(&self, port: &Arc<LinkPort>) {
-        self.acknowledged_by(&port.acked.lock(), &mut self.contact.lock().acknowledged);
         self.links.remove(port);
     }
 
@@ -428,10 +443,37 @@ impl Replica {
         ids
     }
 
-    /// Merges a claim of a peer and logs what advanced.
-    pub(crate) fn merge_claim(&self, claim: &[(LaneId, u64)]) {
+    /// Merges a claim of a peer and logs what advanced. False, and nothing is merged, if the node has dropped what it covered since the
+    /// peer was told: the claim builds on that.
+    pub(crate) fn merge_claim_in(&self, incarnation: u64, claim: &[(LaneId, u64)]) -> bool {
+        let _claiming = self.claiming.lock();
+        if self.incarnation() != incarnation {
+            return false;
+        }
         let advanced = self.coverage.merge(&self.lanes, claim.iter().copied(), || self.table.referenced_lanes());
         self.log_vector(&advanced);
+        true
+    }
+
+    /// Merges a claim of a peer and logs what advanced.
+    #[cfg(test)]
+    pub(crate) fn merge_claim(&self, claim: &[(LaneId, u64)]) {
+        assert!(self.merge_claim_in(self.incarnation(), claim));
+    }
+
+    /// Runs what makes the coverage smaller, logged by one entry, while no claim is merged. Then links and readings of before count for
+    /// nothing any more.
+    pub(crate) fn begin_incarnation<R>(&self, drop_covered: impl FnOnce() -> R) -> R {
+        let claiming = self.claiming.lock();
+        let dropped = drop_covered();
+        let mut durable = self.durable.lock();
+        let own: BTreeSet<LaneId> = self.coverage.own_marks().iter().map(|(lane, _)| lane).collect();
+        *durable = durable.iter().filter(|(lane, _)| own.contains(lane)).collect();
+        self.incarnation.fetch_add(1, Ordering::AcqRel);
+        drop(durable);
+        drop(claiming);
+        self.wake_links();
+        dropped
     }
 
     /// Appends lanes of the vector to the log, behind what they cover.
@@ -537,5 +579,5 @@ pub(crate) fn changed(vector: &Vector, said: &Vector) -> LaneSeqs {
     vector.beyond(said).collect()
 }
 
-/// Lanes per entry of the log: about 16 KiB.
-const LANES_PER_ENTRY: usize = 256;
+/// Lanes per entry of the log and per frame of a link: about 16 KiB.
+pub(crate) const LANES_PER_ENTRY: usize = 256;

@@ -34,3 +34,8 @@ pub struct Epoch {
     /// Random number.
     pub random: u64,
 }
+
+impl Epoch {
+    /// Latest time of a start: some ten thousand years from now.
+    pub const STARTED_MS_MAX: u64 = (1 << 48) - 1;
+}

@@ -235,10 +235,10 @@ impl Process {
     pub(crate) fn sync(&self) {
         let Some(log) = &self.log else { return };
         // The vector before the position, and the position reached: as the node does it.
-        let vector: Vector = self.replica.vector();
+        let (incarnation, vector): (u64, Vector) = (self.replica.incarnation(), self.replica.vector());
         let position = log.appended();
         if log.sync() >= position {
-            self.replica.checkpoint(&vector);
+            self.replica.checkpoint(&vector, incarnation);
         }
     }
 

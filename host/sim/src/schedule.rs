@@ -372,7 +372,7 @@ impl World {
             }
             Some((vector, reached)) => {
                 log.end_sync(reached);
-                replica.checkpoint(&vector);
+                replica.checkpoint(&vector, replica.incarnation());
             }
         }
     }

@@ -30,7 +30,7 @@ pub struct RecordsConfig {
     pub confirm_s: u64,
     /// Seconds after which a record expires, from the time when its client reported; 0 for never. Default 0.
     pub expire_after_s: u64,
-    /// Days for which every node remembers that a key was forgotten. A node that was away for longer may bring the record back.
+    /// Days for which every node remembers that a key was forgotten. A node that was away for longer takes its records from its peers.
     /// Default 30.
     pub forget_keep_days: u64,
 }

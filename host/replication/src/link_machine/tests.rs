@@ -76,3 +76,27 @@ fn frame_against_the_protocol_is_a_violation() {
     machine.hear(LinkFrame::Vector(seqs(3))).unwrap();
     assert_eq!(machine.hear(LinkFrame::Vector(seqs(4))), Err(Violation::Vector));
 }
+
+/// Goal: lanes fit into frames, however many starts the nodes of the herd have seen. Method: more lanes than a frame defines, at the greeting and
+/// behind it, heard by a peer.
+#[test]
+fn many_lanes_are_defined_in_frames_of_bounded_size() {
+    let mut machine = machine();
+    let lane = |started_ms| Lane { origin: "Juzang".into(), epoch: Epoch { started_ms, random: 1 }, worker: 0 };
+    let number = |machine: &LinkMachine, starts: std::ops::Range<u64>| {
+        starts.for_each(|started_ms| assert!(machine.replica.lanes().id(&lane(started_ms)).is_some()));
+    };
+    number(&machine, 0..600);
+    let mut frames = machine.greet().frames;
+    number(&machine, 600..900);
+    machine.hear(LinkFrame::Vector(Vec::new())).unwrap();
+    frames.extend(machine.turn().frames);
+    let defined = |frame: &LinkFrame| if let LinkFrame::Lanes(lanes) = frame { lanes.len() } else { 0 };
+    let counts: Vec<usize> = frames.iter().map(defined).filter(|count| *count > 0).collect();
+    assert!(counts.iter().all(|count| *count <= LANES_PER_ENTRY), "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), machine.replica.lanes().len());
+    let replica = Arc::new(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal));
+    let mut peer = LinkMachine::new(replica, LinkPort::new("Jaquez", 1 << 20, 2, Asleep));
+    frames.into_iter().for_each(|frame| peer.hear(frame).unwrap());
+    assert_eq!(peer.peer_lanes.len(), machine.replica.lanes().len());
+}

@@ -122,7 +122,7 @@ fn vector_is_as_durable_as_the_log_that_has_flushed_it() {
     let (replica, log) = replica(0);
     let ticket = keep(&replica, b"kiwi").ticket;
     let vector = replica.vector();
-    let covered = || replica.durable_vector_after(&vector).get(LaneId(ticket.lane)).unwrap_or(0);
+    let covered = || replica.durable_vector_after(&vector, 0).get(LaneId(ticket.lane)).unwrap_or(0);
     assert_eq!(covered(), 0);
     log.0.durable.store(log.position(), Ordering::Relaxed);
     log.fail(true);

@@ -9,12 +9,15 @@ use super::pair::{Asleep, Log, LogEntry, Pair, put};
 use crate::forgetting::Discarded;
 use crate::journal::{JournalKind, NoJournal};
 use crate::lanes::Lane;
+use crate::link_frame::LinkFrame;
+use crate::link_machine::{LinkMachine, Violation};
 use crate::listing::RecordState;
 use crate::live_links::LinkPort;
 use crate::node_marks::NodeMarks;
 use crate::recovery::Recovered;
 use crate::replica::{NewRecord, Replica, ReplicaConfig};
 use crate::stamp::{Epoch, LaneId, Stamp};
+use crate::vector::Vector;
 use crate::wire_report::{Head, WireReport};
 
 const NOW_S: u64 = 1_800_000_000;
@@ -319,49 +322,130 @@ fn discarding_counts_what_the_log_refused() {
     assert_eq!(discard(&replica, &since, &until), (1, 0));
 }
 
-#[test]
-fn node_that_was_away_too_long_keeps_only_what_no_peer_had() {
-    let log = Log::default();
-    let (jaquez, recovered) = start(&log, 1);
-    assert_eq!(recovered.last_contact_s, None);
-    jaquez.note_contact(NOW_S - 1);
-    let _ = keep(&jaquez, b"shared", b"1", 0);
-    let mut pair = Pair::of([jaquez, Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal)]);
-    let _ = keep(&pair.nodes[1].replica, b"theirs", b"1", 0);
-    let _ = keep(&pair.nodes[1].replica, b"theirs!", b"1", 0);
-    pair.settle();
-    let jaquez = &pair.nodes[0].replica;
-    jaquez.note_contact(NOW_S);
-    jaquez.remove_link(pair.nodes[0].machine.port());
-    let _ = keep(jaquez, b"alone", b"1", 0);
-    jaquez.note_contact(NOW_S + 9);
-    assert_eq!(jaquez.table().status().keys, 3);
-    drop(pair);
-    let (mut back, recovered) = start(&log, 2);
-    assert_eq!(recovered.last_contact_s, Some(NOW_S), "none without a link");
-    let rejoined = back.rejoin();
-    assert_eq!((rejoined.dropped, rejoined.kept), (3, 1));
-    let keys = |replica: &Replica| replica.list(b"", None, 9).into_iter().map(|record| record.key).collect::<Vec<_>>();
-    assert_eq!(keys(&back), [b"alone".to_vec()]);
-    let covered: u64 = back.vector().iter().map(|(_, seq)| seq).sum();
-    assert_eq!(covered, 1, "the record that stayed, in a lane of this process");
-    let (again, recovered) = start(&log, 3);
-    assert_eq!((keys(&again), recovered.last_contact_s), (vec![b"alone".to_vec()], Some(NOW_S)));
-    // A snapshot takes the contact along.
-    let mut snapshot = Arc::new(again).snapshot();
-    let mut kinds = Vec::new();
-    while snapshot.next(|kind, _| kinds.push(kind)) {}
-    assert!(kinds.contains(&crate::journal::JournalKind::Contact));
+/// Time for which tombstones are kept.
+const KEEP_S: u64 = 30 * 24 * 3600;
+
+fn start_as(node: &str, log: &Log, started_ms: u64) -> Replica {
+    let epoch = Epoch { started_ms, random: started_ms };
+    let entries = log.entries();
+    let mut replica = Replica::new(ReplicaConfig { epoch, ..ReplicaConfig::for_tests(node) }, log.clone());
+    let mut recovery = replica.recovery();
+    entries.iter().for_each(|entry| recovery.entry(entry.kind, &entry.payload, true).unwrap());
+    recovery.finish();
+    replica
 }
 
+fn keys(replica: &Replica) -> Vec<String> {
+    let listed = replica.list(b"", None, 99).into_iter();
+    listed.map(|record| String::from_utf8(record.key).unwrap()).collect()
+}
+
+/// Opens an end of a link to a peer.
+fn end_of(replica: &Arc<Replica>, peer: &str) -> LinkMachine {
+    let port = LinkPort::new(peer, 1 << 20, 2, Asleep);
+    replica.add_link(&port);
+    LinkMachine::new(Arc::clone(replica), port)
+}
+
+/// Links two nodes, and has the first one hear the greeting of the second. Then the link is down again.
+fn meet(nodes: [Replica; 2]) -> ([Replica; 2], Result<(), Violation>) {
+    let nodes = nodes.map(Arc::new);
+    let (mut machine, mut of_peer) = (end_of(&nodes[0], nodes[1].node()), end_of(&nodes[1], nodes[0].node()));
+    let _ = machine.greet();
+    let heard = of_peer.greet().frames.into_iter().try_for_each(|frame| machine.hear(frame));
+    nodes[0].remove_link(machine.port());
+    nodes[1].remove_link(of_peer.port());
+    drop((machine, of_peer));
+    (nodes.map(|node| Arc::into_inner(node).unwrap()), heard)
+}
+
+/// Goal: what was forgotten while a node was away for longer than tombstones are kept stays forgotten, and nothing that the node alone has is
+/// lost. Method: a key is forgotten, and its tombstone removed, while Jaquez has no link; both nodes are restarted.
 #[test]
-fn acknowledgements_of_a_link_that_ended_count_as_cover() {
-    let log = Log::default();
-    let (jaquez, _) = start(&log, 1);
-    let _ = keep(&jaquez, b"shared", b"1", 0);
-    let pair = Pair::of([jaquez, Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal)]);
-    let port: &LinkPort = pair.nodes[0].machine.port();
-    assert_eq!(port.peer(), "Riley");
-    pair.nodes[0].replica.remove_link(pair.nodes[0].machine.port());
-    assert_eq!(pair.nodes[0].replica.drop_covered(), 1);
+fn node_that_was_away_too_long_takes_what_a_peer_covers_from_it() {
+    let logs = [Log::default(), Log::default()];
+    let mut pair = Pair::of([start_as("Jaquez", &logs[0], 1), start_as("Riley", &logs[1], 1)]);
+    let _ = keep(&pair.nodes[0].replica, b"shared", b"1", 0);
+    let _ = keep(&pair.nodes[0].replica, b"forgotten", b"1", 0);
+    let _ = keep(&pair.nodes[1].replica, b"theirs", b"1", 0);
+    pair.settle();
+    pair.nodes.iter().for_each(|node| node.replica.note_contact(NOW_S, KEEP_S));
+    let [jaquez, riley] = [0, 1].map(|index| &pair.nodes[index].replica);
+    jaquez.remove_link(pair.nodes[0].machine.port());
+    let _ = keep(jaquez, b"alone", b"1", 0);
+    jaquez.note_contact(NOW_S + 9, KEEP_S);
+    assert!(matches!(riley.forget(b"forgotten", NOW_S + 60).kept, Kept::Applied(_)));
+    let later = NOW_S + KEEP_S + 1;
+    // It has another peer all the time.
+    riley.note_contact(later, KEEP_S);
+    drop(pair);
+    let (jaquez, riley) = (start_as("Jaquez", &logs[0], 2), start_as("Riley", &logs[1], 2));
+    assert_eq!(riley.expire(later), 1);
+    [&jaquez, &riley].into_iter().for_each(|replica| replica.note_contact(later, KEEP_S));
+    assert_eq!((jaquez.absent_since_s(), riley.absent_since_s()), (Some(NOW_S), None), "none noted without a link");
+    assert_eq!(keys(&jaquez), ["alone", "forgotten", "shared", "theirs"]);
+    let ([jaquez, riley], met) = meet([jaquez, riley]);
+    assert_eq!(met, Err(Violation::Rejoined { dropped: 3, kept: 1 }));
+    assert_eq!((keys(&jaquez), jaquez.absent_since_s()), (vec!["alone".to_owned()], None));
+    // A process that ends now drops the same at its start.
+    assert_eq!(keys(&start_as("Jaquez", &logs[0], 3)), ["alone"]);
+    let pair = Pair::of([jaquez, riley]);
+    for node in &pair.nodes {
+        assert_eq!(keys(&node.replica), ["alone", "shared", "theirs"], "{}", node.replica.node());
+    }
+}
+
+/// Goal: a herd that was off for longer than tombstones are kept loses nothing. Method: two nodes that ended within a minute.
+#[test]
+fn nodes_that_were_away_together_drop_nothing() {
+    let logs = [Log::default(), Log::default()];
+    let mut pair = Pair::of([start_as("Jaquez", &logs[0], 1), start_as("Riley", &logs[1], 1)]);
+    let _ = keep(&pair.nodes[0].replica, b"shared", b"1", 0);
+    pair.settle();
+    pair.nodes[0].replica.note_contact(NOW_S, KEEP_S);
+    pair.nodes[1].replica.note_contact(NOW_S + 60, KEEP_S);
+    drop(pair);
+    let later = NOW_S + 2 * KEEP_S;
+    let replicas = [("Jaquez", &logs[0]), ("Riley", &logs[1])].map(|(node, log)| {
+        let replica = start_as(node, log, 2);
+        replica.note_contact(later, KEEP_S);
+        assert!(replica.absent_since_s().is_some());
+        replica
+    });
+    let pair = Pair::of(replicas);
+    for node in &pair.nodes {
+        assert_eq!(keys(&node.replica), ["shared"]);
+        node.replica.note_contact(later, KEEP_S);
+        assert_eq!(node.replica.absent_since_s(), None, "it has a link");
+    }
+}
+
+/// Goal: what other peers were told that a node covers counts for nothing once it has dropped that. Method: a link that has greeted, a
+/// vector that was read and waits for the disk, and a return over another link.
+#[test]
+fn links_of_before_a_return_end() {
+    let jaquez = Arc::new(start_as("Jaquez", &Log::default(), 1));
+    let riley = Arc::new(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal));
+    let (mut other, mut of_riley) = (end_of(&jaquez, "Riley"), end_of(&riley, "Jaquez"));
+    let _ = keep(&riley, b"kiwi", b"1", 0);
+    of_riley.greet().frames.into_iter().for_each(|frame| other.hear(frame).unwrap());
+    let lane = jaquez.lanes().since(0).into_iter().find(|(_, lane)| &*lane.origin == "Riley").unwrap().0;
+    jaquez.merge_claim(&[(lane, 1)]);
+    let (incarnation, vector) = (jaquez.incarnation(), jaquez.vector());
+    assert_eq!(jaquez.durable_vector_after(&vector, incarnation).get(lane), Some(1));
+    jaquez.note_contact(NOW_S, KEEP_S);
+    jaquez.remove_link(other.port());
+    jaquez.note_contact(NOW_S + 2 * KEEP_S, KEEP_S);
+    assert!(jaquez.rejoin(&Vector::default(), NOW_S + KEEP_S).is_some());
+    let durable = || jaquez.durable_vector_after(&jaquez.vector(), jaquez.incarnation()).get(lane);
+    assert_eq!((jaquez.vector().get(lane), durable()), (None, None));
+    jaquez.checkpoint(&vector, incarnation);
+    assert_eq!(durable(), None);
+    assert!(other.is_outdated() && !jaquez.merge_claim_in(incarnation, &[(lane, 2)]));
+    assert_eq!(other.hear(LinkFrame::Claim(Vec::new())), Err(Violation::Outdated));
+    assert_eq!(jaquez.vector().get(lane), None);
+    // A snapshot takes the contact along.
+    let (mut snapshot, mut kinds) = (jaquez.snapshot(), Vec::new());
+    while snapshot.next(|kind, _| kinds.push(kind)) {}
+    assert!(kinds.contains(&JournalKind::Contact));
 }

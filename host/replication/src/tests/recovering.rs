@@ -93,9 +93,13 @@ fn recovery_takes_entries_in_the_order_of_the_log() {
     let expected = [("kiwi", "Riley"), ("plum", "Juzang")];
     assert_eq!(listed(&replica), expected.map(|(key, origin)| (key.into(), origin.into(), b"1".to_vec())));
     // What was covered is dropped where the log says so, and what comes later stays.
-    let rejoin = Entry(JournalKind::Rejoin, Vec::new(), true);
-    let (replica, _) = recover(&[lanes(0, "Riley"), report("kiwi", b"1", 0), rejoin, report("plum", b"1", 0)], 0);
-    assert_eq!(listed(&replica), [("plum".into(), "Riley".into(), b"1".to_vec())]);
+    for (is_intact, expected) in [(true, &["plum"][..]), (false, &["kiwi", "plum"])] {
+        let Entry(_, covered, _) = vector(0, 99);
+        let rejoin = Entry(JournalKind::Rejoin, covered, is_intact);
+        let (replica, _) = recover(&[lanes(0, "Riley"), report("kiwi", b"1", 0), rejoin, report("plum", b"1", 0)], 0);
+        let keys: Vec<String> = listed(&replica).into_iter().map(|(key, ..)| key).collect();
+        assert_eq!(keys, expected);
+    }
     // A lower record behind damage comes too late.
     let (replica, recovered) =
         recover(&[lanes(0, "Riley"), report("kiwi", b"2", 0), behind_damage(report("kiwi", b"1", 0))], 0);
@@ -117,17 +121,24 @@ fn record_below_one_that_was_removed_at_its_boundary_is_recovered() {
     }
 }
 
+/// Goal: the log of a process defines every lane that it may refer to, and not those of which nothing is left, which would otherwise become more
+/// with each start of each node. Method: lanes of a record, of a vector, of nothing, and of the node's own process before, which made no keep.
 #[test]
-fn recovery_defines_all_lanes_in_the_log_of_its_own_process() {
+fn recovery_defines_the_lanes_that_are_in_use_in_the_log_of_its_own_process() {
     let log = Log::default();
     let mut replica = Replica::new(ReplicaConfig::for_tests("Jaquez"), log.clone());
     log.clear();
     let mut recovery = replica.recovery();
-    let Entry(kind, payload, _) = lanes(5, "Riley");
-    recovery.entry(kind, &payload, true).unwrap();
+    let named = ["Riley", "Juzang", "Campbell", "Jaquez"];
+    let entries = (0..).zip(named).map(|(number, origin)| lanes(number, origin));
+    let entries = entries.chain([record(JournalKind::Report, 0, 1, "kiwi", b"1", 0), vector(1, 5)]);
+    for Entry(kind, payload, _) in entries {
+        recovery.entry(kind, &payload, true).unwrap();
+    }
     recovery.finish();
     let entries = log.entries();
     assert_eq!(entries.iter().map(|entry| entry.kind).collect::<Vec<_>>(), [JournalKind::Lanes]);
     let defined = crate::link_frame::decode_lanes(&entries[0].payload).unwrap();
-    assert!(defined.iter().any(|(_, defined)| *defined == lane("Riley")));
+    let is_defined = |origin| defined.iter().any(|(_, defined)| *defined == lane(origin));
+    assert_eq!(named.map(is_defined), [true, true, false, true]);
 }
