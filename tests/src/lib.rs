@@ -58,7 +58,7 @@ pub use collector::{CollectedSpan, Collector, Reaction};
 pub use cost::{COST_WINDOW_S, Cost};
 pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
-pub use fill::{MILLION, ROOM, fill};
+pub use fill::{FILL_S, MILLION, ROOM, fill, fill_at};
 pub use guests::{CORE_MODULE, DAMAGED, DEFAULT_GUEST, Fixture, HELLO, RESP, WATCH};
 pub use herd::Herd;
 pub use host::Host;

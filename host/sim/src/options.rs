@@ -69,6 +69,8 @@ pub struct Report {
     pub frames: u64,
     /// Ends of processes.
     pub crashes: u64,
+    /// Losses of power of all nodes at once, after which nothing of what was not synced is there.
+    pub power_losses_of_all: u64,
     /// Processes that were replaced by one of another version.
     pub versions: u64,
     /// Connections that were lost.

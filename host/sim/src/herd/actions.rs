@@ -52,6 +52,7 @@ impl Herd<'_> {
                 self.after(nanoseconds(*ms), Event::Heal(Healing::Directions(directions)));
             }
             Action::PowerLoss { nodes, ms } => {
+                self.report.power_losses_of_all += u64::from(nodes.len() == self.nodes.len());
                 for node in nodes.iter().filter_map(|node| find(node)).collect::<Vec<_>>() {
                     self.crash(node, Loss::Power, nanoseconds(*ms));
                 }

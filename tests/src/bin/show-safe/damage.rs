@@ -22,7 +22,10 @@ pub(crate) const ROW: Row = Row {
 };
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
-    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]).as_for_users().with("records.durability=\"os\"");
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])])
+        .as_for_users()
+        .with("records.durability=\"os\"")
+        .with("records.log_mib_max=1");
     let mut nodes = Nodes::start(&herd);
     let load = OpenLoad {
         name: "damage".into(),
@@ -38,6 +41,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     ["Riley", "Jaquez"].iter().for_each(|node| nodes.kill(node));
     let directory = herd.node_directory("Riley");
     let sound = files(&directory)?;
+    let is_snapshot =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snapshot-"));
+    ensure!(sound.iter().any(|(path, _)| is_snapshot(path)), "there is no snapshot in {}", directory.display());
     ensure!(
         sound.iter().any(|(_, bytes)| bytes.len() as u64 > REPORTS * 20),
         "there is no log in {}",
@@ -120,6 +126,7 @@ fn log(herd: &Herd) -> String {
     std::fs::read_to_string(herd.scratch().path("Riley.log")).unwrap_or_default()
 }
 
-const REPORTS: u64 = 5_000;
+/// Enough for more than a MiB of log, after which a snapshot is written.
+const REPORTS: u64 = 20_000;
 /// Damaged bytes tried in each file, one at a time.
 const FLIPS: usize = 4;

@@ -42,7 +42,8 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let mut killed = 0;
     while killed < kills {
         let names = herd.names();
-        let victims: Vec<&str> = names.sample(&mut random, 1 + killed % 2).copied().collect();
+        let count = random.random_range(1..=2);
+        let victims: Vec<&str> = names.sample(&mut random, count).copied().collect();
         victims.iter().for_each(|node| nodes.kill(node));
         killed += victims.len();
         for node in victims {

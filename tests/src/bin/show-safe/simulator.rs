@@ -12,6 +12,7 @@ pub(crate) const ROW: Row = Row {
     name: "simulator",
     figures: &[
         Bar { figure: "simulator, whole herds: seeds that hold", bar: "all" },
+        Bar { figure: "simulator, disk: seeds that lost power everywhere", bar: "0 lost, at least 100 or 1000" },
         Bar { figure: "simulator, schedules: seeds that hold", bar: "all" },
         Bar { figure: "simulator, whole herds: speed of a core", bar: "at least 1000 x real time" },
         Bar { figure: "simulator, whole herds: commands a virtual second", bar: "at least 20" },
@@ -33,10 +34,10 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let found = simulate(&binary, kind, seeds, longest);
         let took_s = began.elapsed().as_secs_f64();
         let holds = matches!(found, Ok(Found::Nothing { .. }));
-        let mut commands = None;
+        let (mut commands, mut dark) = (None, None);
         let value = match found {
-            Ok(Found::Nothing { commands_each_s }) => {
-                commands = commands_each_s;
+            Ok(Found::Nothing { commands_each_s, dark: dark_seeds }) => {
+                (commands, dark) = (commands_each_s, dark_seeds);
                 format!("{seeds} in {took_s:.0} s")
             }
             Ok(Found::Failure(said)) => said,
@@ -47,6 +48,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             let cores = thread::available_parallelism()?.get() as f64;
             let speed = seeds as f64 * VIRTUAL_S / (took_s * cores);
             reporter.show("simulator, whole herds: speed of a core", format!("{speed:.0} x"), speed >= 1000.0);
+            let dark = dark.context("the simulator told of no losses of power")?;
+            let figure = "simulator, disk: seeds that lost power everywhere";
+            reporter.show(figure, format!("0 lost in {dark}"), dark >= herds as f64 / 10.0);
             let commands = commands.context("the simulator told no commands")?;
             let figure = "simulator, whole herds: commands a virtual second";
             reporter.show(figure, format!("{commands:.1}"), commands >= 20.0);
@@ -61,6 +65,8 @@ pub(crate) enum Found {
     Nothing {
         /// Commands of clients in a second of virtual time, if the seeds are those of whole herds.
         commands_each_s: Option<f64>,
+        /// Seeds in which all nodes lost power at once, if the seeds are those of whole herds.
+        dark: Option<f64>,
     },
     /// A seed failed; what the simulator said of it.
     Failure(String),
@@ -103,8 +109,11 @@ pub(crate) fn simulate(binary: &Path, kind: &str, seeds: usize, longest: Duratio
     };
     let said = format!("{}{}", stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
     if status.success() {
-        let told = said.lines().find_map(|line| line.strip_suffix(" commands a virtual second"));
-        return Ok(Found::Nothing { commands_each_s: told.and_then(|number| number.parse().ok()) });
+        let told = |what: &str| said.lines().find_map(|line| line.strip_suffix(what)?.trim().parse().ok());
+        return Ok(Found::Nothing {
+            commands_each_s: told(" commands a virtual second"),
+            dark: told(" seeds with a loss of power everywhere"),
+        });
     }
     let failure = said.lines().find(|line| line.starts_with("seed "));
     // A bug may also make the code under test panic.

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use herd_tests::bench::{Bench, CLIENTS, highest_rate};
 use herd_tests::{Bar, Herd, Reporter, Rounds, Row};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::nodes::{Nodes, number};
 
@@ -40,21 +41,20 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let before = resident(&mut nodes);
     let client = Stopped::begin(&herd)?;
     nodes.process(STOPPED).stop();
-    let stopped = windows(STOPPED_WINDOWS);
-    let queued = others.iter().map(|node| {
-        let status = nodes.status(node)?;
-        let links = status["links"].as_array().cloned().unwrap_or_default();
-        let link = links.iter().find(|link| link["peer"] == STOPPED);
-        // A link that has ended for silence holds nothing.
-        let live = link.filter(|link| link["state"] != "down");
-        live.map_or(Ok(0), |link| number(link, "/queued_bytes"))
-    });
-    let queued = queued.collect::<Result<Vec<u64>>>();
+    // A link that has ended for silence holds nothing: the first samples are those that count.
+    let (mut queued, mut stopped) = (vec![], vec![]);
+    for _ in 0..STOPPED_WINDOWS {
+        stopped.extend(windows(1)?);
+        for node in &others {
+            queued.extend(queued_for(STOPPED, &nodes.status(node)?)?);
+        }
+    }
     let after = resident(&mut nodes);
     drop(client);
     nodes.process(STOPPED).go_on();
     let equal = nodes.await_equal(Duration::from_secs(30))?;
-    let (stopped, queued) = (stopped?, queued?.into_iter().max().unwrap_or(0));
+    ensure!(!queued.is_empty(), "no link to the stopped peer was seen alive");
+    let queued = queued.into_iter().max().unwrap_or(0);
     let halves = |skip| Rounds::of(quiet.iter().skip(skip).step_by(2).copied()).median();
     let noise = halves(0).max(halves(1)) / halves(0).min(halves(1));
     let (quiet, stopped) = (Rounds::of(quiet), Rounds::of(stopped));
@@ -84,6 +84,13 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let value = format!("{} ms", equal.as_millis());
     reporter.show("peer and client stopped: equal after waking", value, equal <= Duration::from_secs(1));
     Ok(())
+}
+
+/// Bytes that wait on the link to a peer, if it is up.
+fn queued_for(peer: &str, status: &Value) -> Result<Option<u64>> {
+    let links = status["links"].as_array();
+    let link = links.and_then(|links| links.iter().find(|link| link["peer"] == peer && link["state"] != "down"));
+    link.map(|link| number(link, "/queued_bytes")).transpose()
 }
 
 /// A client that has commands in flight and reads no answer. Killed on drop.
