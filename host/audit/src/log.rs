@@ -66,6 +66,8 @@ pub struct AuditStatus {
     pub last_error: Option<String>,
     /// Number of entries that wait for another process to release the lock of the log.
     pub waiting: u64,
+    /// Number of entries that are about to be written.
+    pub queued: u64,
 }
 
 impl AuditLog {
@@ -110,11 +112,14 @@ impl AuditLog {
     /// counted, logged at error level, and recorded in the log.
     pub fn append_soon(&self, entry: Entry) {
         let at = Timestamp::now();
+        // Before it is sent, so that the thread does not take it first.
+        self.progress.add_queued();
         if let Err(error) = self.commands.try_send(Command::Write(Box::new(TimedEntry { at, entry }))) {
             let why = match error {
                 TrySendError::Full(_) => "too many entries wait for the disk",
                 TrySendError::Disconnected(_) => "the audit thread has ended",
             };
+            self.progress.take_queued(1);
             self.progress.lose(&self.node, std::iter::once(at), why);
             // The thread may have emptied the queue since, and would record the loss only with the next entry. If the
             // queue is full still, it has entries to write and records the loss with them.
@@ -141,6 +146,7 @@ impl AuditLog {
             lost: self.progress.lost(),
             last_error: state.last_error.clone(),
             waiting: self.progress.waiting(),
+            queued: self.progress.queued(),
         }
     }
 }

@@ -51,10 +51,13 @@ impl LogThread {
             };
             let is_closed = matches!(received, Err(RecvTimeoutError::Disconnected));
             // One write and one sync for the whole queue: under load the disk sets the pace, not the number of entries.
-            let mut flushes = Vec::new();
+            let (mut flushes, mut taken) = (Vec::new(), 0);
             for command in received.into_iter().chain(commands.try_iter().take(QUEUE_MAX)) {
                 match command {
-                    Command::Write(entry) => self.waiting.push(*entry),
+                    Command::Write(entry) => {
+                        self.waiting.push(*entry);
+                        taken += 1;
+                    }
                     Command::Flush(done) => flushes.push(done),
                     Command::RecordLoss => {}
                 }
@@ -62,6 +65,7 @@ impl LogThread {
             // The last chance is worth the wait.
             self.is_locked_out &= !is_closed;
             self.write();
+            self.progress.take_queued(taken);
             for done in flushes {
                 // Fails if the caller has stopped waiting.
                 let _ = done.try_send(());

@@ -15,6 +15,7 @@ use super::loss::Loss;
 pub(super) struct Progress {
     lost: AtomicU64,
     waiting: AtomicU64,
+    queued: AtomicU64,
     state: Mutex<ProgressState>,
 }
 
@@ -44,6 +45,20 @@ impl Progress {
 
     pub(super) fn set_waiting(&self, entries: usize) {
         self.waiting.store(entries as u64, Ordering::Relaxed);
+    }
+
+    /// Returns the number of entries on their way to the thread, or that it writes now.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_queued(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that entries have left the queue: they are written, lost or waiting for the lock.
+    pub(super) fn take_queued(&self, entries: u64) {
+        self.queued.fetch_sub(entries, Ordering::Relaxed);
     }
 
     /// Counts entries as lost and keeps their times for the log.

@@ -28,7 +28,7 @@ fn audit_keeps_entries_while_another_process_holds_the_lock() {
     let log = scratch.open();
     log.append(swapped(2));
     let status = log.status();
-    assert_eq!((status.lost, status.waiting), (0, 1));
+    assert_eq!((status.lost, status.waiting, status.queued), (0, 1, 0));
     assert_eq!(status.last_error.as_deref(), Some("another process holds the lock of the audit log"));
     let error = verify(scratch.state.path(), "Riley").unwrap_err().to_string();
     assert!(error.ends_with("another process holds its lock"), "{error}");
@@ -37,6 +37,19 @@ fn audit_keeps_entries_while_another_process_holds_the_lock() {
     eventually("the entries are written without another one", || log.status().waiting == 0);
     let verified = scratch.verify();
     assert_eq!((verified.problem, verified.lines.len(), log.status().last_error), (None, 20, None));
+}
+
+#[test]
+fn audit_counts_entries_that_are_about_to_be_written() {
+    let scratch = Scratch::with_entries(1);
+    let locks = lock_all(&scratch);
+    let log = scratch.open();
+    log.append_soon(swapped(2));
+    // The thread waits for the lock for a while before it keeps the entry for later.
+    assert_eq!((log.status().queued, log.status().waiting), (1, 0));
+    drop(locks);
+    log.flush();
+    assert_eq!((log.status().queued, log.status().last), (0, Some(2)));
 }
 
 #[test]

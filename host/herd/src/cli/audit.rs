@@ -1,17 +1,22 @@
-//! `herd audit`: verifies and prints the audit logs of the nodes on this machine. Needs no running node.
+//! `herd audit`: verifies and prints the audit logs of the nodes on this machine. Needs no running node; one that runs is given a moment to
+//! write what it has noted.
 //!
-//! Owns which logs are read, and the exit code. What entries look like is up to `audit_table`.
+//! Owns which logs are read, and the exit code. What entries look like is up to `audit_table`. Bounds: that moment.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use herd_admin::{AdminClient, Endpoint};
 use herd_audit::{self as audit, KeyUse, ReadError, Verified, sanitize, verify};
 use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 use serde_json::{Value, json};
 
 use super::audit_table::{brief_table, wide_table};
+use super::client_runtime::block_on;
 use super::table::{terminal_width, wrap};
 
 /// Arguments of `herd audit`.
@@ -37,6 +42,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
     let mut logs = Vec::new();
     let mut missing = Vec::new();
     let names = if args.node.is_empty() { config.node_names() } else { args.node.iter().map(String::as_str).collect() };
+    block_on(Box::pin(async { tokio::time::timeout(WRITTEN_MAX, written(&state, &names)).await.is_ok() }))?;
     for name in names {
         config.node(name)?;
         match verify(&state, name) {
@@ -83,6 +89,21 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
     }
 }
 
+/// Waits until the nodes that run here have written the entries that they have noted.
+async fn written(state: &Path, names: &[&str]) {
+    let Ok(client) = AdminClient::new() else { return };
+    for name in names {
+        let endpoint = Endpoint::socket(name, state);
+        // A node that cannot be asked has told nobody of its entries either.
+        while endpoint.has_socket()
+            && let Ok(status) = client.status(&endpoint).await
+            && status["audit"]["queued"].as_u64().is_some_and(|queued| queued > 0)
+        {
+            tokio::time::sleep(WRITTEN_POLL).await;
+        }
+    }
+}
+
 fn as_json(log: &Verified, verify_only: bool) -> Value {
     let mut value = json!({
         "entries_count": log.lines.len(),
@@ -109,6 +130,9 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
     value
 }
 
+/// Time for all nodes to write their entries. A stopped process, or a disk that hangs, is not waited for longer.
+const WRITTEN_MAX: Duration = Duration::from_secs(1);
+const WRITTEN_POLL: Duration = Duration::from_millis(5);
 /// Begin of the lines after the first of a verdict, and the same after the newline before it.
 const INDENT: &str = "  ";
 const INDENT_NEXT: &str = "\n  ";
