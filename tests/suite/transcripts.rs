@@ -84,6 +84,8 @@ fn herd_test_compares_every_effect_of_transcripts_that_are_named() {
     assert!(!passed && said.ends_with(&passes(0, 1, EFFECTS)), "{said}");
     let (passed, said) = herd_test(&herd, &[WATCH, &iamat, "--replies"]);
     assert!(passed && said.ends_with(&passes(1, 0, REPLIES)), "{said}");
+    let (passed, said) = herd_test(&herd, &[WATCH, &named("../guest/examples/watch/transcripts")]);
+    assert!(passed && said.ends_with(&passes(1, 0, EFFECTS)), "{said}");
     let (passed, said) = herd_test(&herd, &[HELLO, &named("../guest/examples/hello/transcripts")]);
     assert!(passed && said.ends_with(&passes(1, 0, EFFECTS)), "{said}");
 }
