@@ -36,6 +36,22 @@ impl Budget {
         Self { tolerance_percent: before.map_or(TOLERANCE_PERCENT, |before| before.tolerance_percent), commands }
     }
 
+    /// Takes the commands of an earlier budget that were not measured: some transcripts were left out.
+    #[must_use]
+    pub(super) fn with_others_of(mut self, before: Self) -> Self {
+        for (command, allowance) in before.commands {
+            self.commands.entry(command).or_insert(allowance);
+        }
+        self
+    }
+
+    /// Leaves out the commands that were not measured.
+    #[must_use]
+    pub(super) fn of_measured(mut self, costs: &Costs) -> Self {
+        self.commands.retain(|command, _| costs.contains_key(command));
+        self
+    }
+
     /// Reads a budget.
     ///
     /// # Errors
@@ -158,6 +174,17 @@ mod tests {
         assert_eq!(excesses[2], "IAMAT: 1055 instructions a line, where 1000 are allowed (+5.5%, tolerance 5%)");
         assert_eq!(excesses[3], "IAMAT: 131072 bytes of memory, where 65536 are allowed");
         assert_eq!(budget.excesses(&Costs::new()).len(), 2, "commands that no transcript has");
+    }
+
+    #[test]
+    fn budget_of_some_transcripts_keeps_and_ignores_the_other_commands() {
+        let before = Budget::of(&costs(2000, 65536), None);
+        let some = Costs::from([("IAMAT".into(), costs(4000, 65536)["IAMAT"])]);
+        let merged = Budget::of(&some, Some(&before)).with_others_of(before.clone());
+        assert_eq!(merged.commands["(reports)"], before.commands["(reports)"]);
+        assert_eq!(merged.commands["IAMAT"].instructions, 2000);
+        let excesses = before.of_measured(&some).excesses(&some);
+        assert!(excesses.len() == 1 && excesses[0].starts_with("IAMAT: 2000 instructions"), "{excesses:?}");
     }
 
     #[test]

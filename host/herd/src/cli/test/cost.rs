@@ -44,14 +44,21 @@ pub(super) fn cost(limits: Limits, args: &TestArgs) -> anyhow::Result<Outcome> {
         Some(path) => say_on!("{}", beside(&costs, &of_guest(limits, path, &transcripts)?)),
         None => say_on!("{}", table(&costs)),
     }
+    // A command of a transcript that was left out keeps its budget, and is not held to it.
+    let is_part = !args.only.is_empty();
     if args.bless
         && let Some(path) = &args.budget
     {
-        let budget = Budget::of(&costs, budget.as_ref());
+        let measured = Budget::of(&costs, budget.as_ref());
+        let budget = match budget {
+            Some(before) if is_part => measured.with_others_of(before),
+            _ => measured,
+        };
         std::fs::write(path, budget.text()).with_context(|| path.display().to_string())?;
         say!("wrote the budget {}", path.display());
         return Ok(Outcome::AllHold);
     }
+    let budget = budget.map(|budget| if is_part { budget.of_measured(&costs) } else { budget });
     let excesses = budget.map(|budget| budget.excesses(&costs)).unwrap_or_default();
     excesses.iter().for_each(|excess| say!("over budget: {excess}"));
     Ok(if excesses.is_empty() { Outcome::AllHold } else { Outcome::SomeFail })
@@ -173,7 +180,12 @@ impl Decider for MeasuredDecider {
 
 /// Returns the command of the lines of an input, and their number. What the guest does not describe is `(invalid)`, unless it describes
 /// nothing.
+///
+/// A protocol whose messages have several lines each, such as that of redis, has its commands in lines of their own, and counts these.
 fn label(bytes: &[u8], described: &[String]) -> (String, u64) {
+    if let Some(label) = framed_label(bytes, described) {
+        return label;
+    }
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let command = |line: &[u8]| {
         let word = line.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
@@ -188,6 +200,23 @@ fn label(bytes: &[u8], described: &[String]) -> (String, u64) {
         [] => ("(invalid)".into(), 1),
         [command] => (std::mem::take(command), count),
         _ => ("(several)".into(), count),
+    }
+}
+
+/// Returns the command of an input that starts with what frames it, such as `*3`, and the number of its messages.
+fn framed_label(bytes: &[u8], described: &[String]) -> Option<(String, u64)> {
+    if bytes.first().is_none_or(|byte| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace()) {
+        return None;
+    }
+    let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let command = |line: &[u8]| described.iter().find(|command| command.as_bytes().eq_ignore_ascii_case(line));
+    let mut commands: Vec<&String> = lines.filter_map(command).collect();
+    let count = commands.len() as u64;
+    commands.dedup();
+    match *commands {
+        [] => None,
+        [command] => Some((command.clone(), count)),
+        _ => Some(("(several)".into(), count)),
     }
 }
 
@@ -211,6 +240,12 @@ mod tests {
         assert_eq!(label("PUT a\n", &["IAMAT"]), ("(invalid)".into(), 1));
         assert_eq!(label("PUT a\n", &[]), ("PUT".into(), 1));
         assert_eq!(label("\n", &[]), ("(invalid)".into(), 1));
+        let set = "*3\r\n$3\r\nset\r\n$4\r\nkiwi\r\n$2\r\n+1\r\n";
+        assert_eq!(label(set, &["GET", "SET"]), ("SET".into(), 1));
+        assert_eq!(label(&set.repeat(2), &["GET", "SET"]), ("SET".into(), 2));
+        let get = "*2\r\n$3\r\nGET\r\n$4\r\nkiwi\r\n";
+        assert_eq!(label(&format!("{set}{get}"), &["GET", "SET"]), ("(several)".into(), 2));
+        assert_eq!(label("?x\n", &["IAMAT"]), ("(invalid)".into(), 1));
     }
 
     #[test]
