@@ -6,7 +6,7 @@ use std::sync::Arc;
 use herd_runtime::{ComponentDecider, Engine, Limits};
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Input, Mark, Moment, Records, Settings};
-use herd_tests::{Fixture, Herd, Scratch};
+use herd_tests::{Fixture, Herd, RESP, Scratch};
 
 /// Goal: a guest that never ends is cut off at the same place on every machine. Method: it is cut off by fuel, on an engine whose
 /// deadline is too short for any call; a right call before and after it is decided all the same.
@@ -80,6 +80,55 @@ fn simulation_prints_and_draws_how_a_report_spread() {
     assert!(said.contains("kept for a client") && said.contains(" from ") && said.contains("convergence: "), "{said}");
 }
 
+/// Goal: a guest of another protocol is checked by its own commands, and a run that compared nothing does not pass. Method: the redis guest,
+/// on seeds of which records expire in some.
+#[test]
+fn simulation_checks_a_guest_of_another_protocol_and_says_if_nothing_was_asked() {
+    let scratch = Scratch::default();
+    let check = scratch.path("redis.check");
+    std::fs::write(&check, "during\n> GET {client}\n\nat rest\n> PING\n< +PONG\n").unwrap();
+    let check = check.to_str().unwrap();
+    let run =
+        |more: &[&str]| sim(&[&["--guest", RESP, "--check", check, "--nodes", "2", "--for", "2s"], more].concat());
+    let lines = run(&["--seeds", "6", "--no-shrink"]);
+    assert!(lines.status.code() == Some(1) && text(&lines).contains("answers `IAMAT"), "{}", text(&lines));
+    let all = run(&["--protocol", "none", "--seeds", "6"]);
+    assert!(all.status.success() && text(&all).contains("6 seeds hold"), "{}", text(&all));
+    let refused =
+        (0..6).map(|seed| run(&["--protocol", "none", "--seed", &seed.to_string()])).find(|run| !run.status.success());
+    let refused = String::from_utf8_lossy(&refused.expect("records expire in one of the seeds").stderr).into_owned();
+    assert!(refused.contains("no node was asked what is under `at rest`"), "{refused}");
+}
+
+/// Goal: `--trace` does not hide a failure. Method: no report of the client that it names is kept.
+#[test]
+fn simulation_shows_a_failure_whatever_its_trace_shows() {
+    let guest = Fixture::PlantedNodeRank.path().to_str().unwrap();
+    let options = ["--guest", guest, "--nodes", "3", "--for", "20s", "--no-shrink"];
+    let found = text(&sim(&[&options[..], &["--seeds", "20"]].concat()));
+    let seed = found.split_once("seed ").and_then(|(_, rest)| rest.split_once(':')).unwrap().0;
+    let shown = sim(&[&options[..], &["--seed", seed, "--trace", "nobody"]].concat());
+    let (said, error) = (text(&shown), String::from_utf8_lossy(&shown.stderr));
+    assert!(shown.status.code() == Some(1) && said.contains("a client was told"), "{said}{error}");
+    assert!(error.contains("no report of `nobody` was kept"), "{error}");
+}
+
+/// Goal: a component is configured as on a node. Method: a setting that it refuses, and one by which it closes sessions.
+#[test]
+fn simulation_passes_the_settings_of_the_configuration_to_its_guests() {
+    let run = |setting: &str| {
+        let arguments = ["sim", "--set", setting, "--guest", "built-in", "--nodes", "2", "--for", "2s", "--seed", "1"];
+        Command::new(Herd::binary()).args(arguments).output().unwrap()
+    };
+    let refused = run("logic.nonsense=1");
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && error.contains("nonsense"), "{error}");
+    let trace = |output: &Output| text(output).lines().find(|line| line.contains("trace: ")).map(ToString::to_string);
+    let (closing, staying) = (run("logic.close_after_reply=true"), run("logic.close_after_reply=false"));
+    assert!(closing.status.success() && staying.status.success(), "{}", text(&closing));
+    assert!(trace(&closing) != trace(&staying), "{}", text(&closing));
+}
+
 #[test]
 fn simulation_says_what_is_wrong_with_its_options() {
     let scratch = Scratch::default();
@@ -90,6 +139,7 @@ fn simulation_says_what_is_wrong_with_its_options() {
     let (check, scenario, late) = (check.to_str().unwrap(), scenario.to_str().unwrap(), late.to_str().unwrap());
     for (arguments, wrong) in [
         (&["--nodes", "11"][..], "from 2 to 10"),
+        (&["--guest", "built-in", "--protocol", "none"], "add --check or --scenario"),
         (&["--trace"], "name it with --seed or --scenario"),
         (&["--guest", "built-in", "--check", check], "line 1: write `during` or `at rest`"),
         (&["--scenario", scenario], "not a scenario"),

@@ -17,7 +17,8 @@
 /// ```
 ///
 /// Lines under `during` are sent now and then while the run lasts, each in a session of its own, which then ends; what comes back is not
-/// compared. Those under `at rest` are asked at every node once all is quiet, about every client that reported.
+/// compared. Those under `at rest` are asked at every node once all is quiet, about every client that reported;
+/// with [`Protocol::None`](crate::Protocol) about every client that a line may have named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckFile {
     pub(crate) during: Vec<Exchange>,
@@ -68,6 +69,12 @@ impl CheckFile {
             None if file.during.is_empty() && file.at_rest.is_empty() => Err("it has no line `>`".into()),
             None => Ok(file),
         }
+    }
+
+    /// Returns whether nodes are asked something once all is quiet.
+    #[must_use]
+    pub fn asks_at_rest(&self) -> bool {
+        !self.at_rest.is_empty()
     }
 }
 

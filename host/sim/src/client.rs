@@ -65,7 +65,7 @@ impl Client {
 
     /// Returns the next line. With `varies`, some are written in unusual ways.
     pub(crate) fn line(&self, chance: &mut Chance, keys: u64, now_ns: u64, varies: bool) -> String {
-        let name = format!("client{}", chance.below(keys));
+        let name = client_name(chance.below(keys));
         if chance.percent(15) {
             let radius = chance.between(1, 50);
             return format!("WHATSAT {name} {radius} 5\n");
@@ -82,6 +82,11 @@ impl Client {
         let zeros = if varies && chance.percent(10) { "00" } else { "" };
         format!("IAMAT {name} +{latitude}.068930-{longitude}.445127 {zeros}{seconds}.{rest:09}\n")
     }
+}
+
+/// Returns the name of a client that lines are about.
+pub(crate) fn client_name(key: u64) -> String {
+    format!("client{key}")
 }
 
 impl Pending {

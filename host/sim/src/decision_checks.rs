@@ -100,6 +100,10 @@ fn decide_pieces(
         let decision = decider.input(at, Input { bytes: &stream[consumed..end], mark: Mark::More })?;
         overlay.apply(&decision);
         done.extend(effects(&decision));
+        // A session that ended is asked nothing more, whatever comes; that the rest is left is no effect.
+        if decision.effects.iter().any(|effect| matches!(effect, Effect::Close)) {
+            return Ok(done);
+        }
         if let Some(progress) = decision.progress() {
             consumed += progress.consumed;
             awaits = progress.awaits;

@@ -33,7 +33,7 @@ use crate::link_end::LinkEnd;
 use crate::options::{Faults, Graph, NAMES, Report, SimOptions};
 use crate::process::{HerdSettings, Process, Start};
 use crate::scenario::TimedAction;
-use crate::simulation::Simulation;
+use crate::simulation::{Protocol, Simulation};
 use crate::swaps::Job;
 use crate::told::Told;
 use crate::violation::Violation;
@@ -80,7 +80,7 @@ pub(crate) struct Herd<'a> {
     /// Highest swap of which an operator was told.
     swapped: Option<HerdSwap>,
     last_answer: Option<Result<Outcome, NotSwapped>>,
-    /// Reports that clients sent and were told are kept, for guests that are checked.
+    /// Reports that clients sent and were told are kept, for guests of the line protocol that are checked.
     told: Option<Told>,
     /// First reply that does not belong to its line, or first fetch loop.
     broken: Option<Violation>,
@@ -233,7 +233,11 @@ impl<'a> Herd<'a> {
             proposals: 0,
             swapped: None,
             last_answer: None,
-            told: simulation.deciding.checked_percent.map(|_| Told::default()),
+            told: simulation
+                .deciding
+                .checked_percent
+                .filter(|_| simulation.protocol == Protocol::Line)
+                .map(|_| Told::default()),
             broken: None,
             report: Report::default(),
             fate: Chance::new(chance.draw()),

@@ -45,6 +45,6 @@ pub use runner::{Seeds, run_seeds};
 pub use scenario::{Action, Scenario, TimedAction};
 pub use schedule::run_schedule;
 pub use shrink::shrink;
-pub use simulation::Simulation;
+pub use simulation::{Protocol, Simulation};
 pub use spread::{Arrival, Spread, SpreadFigures, SpreadReport};
 pub use violation::Violation;

@@ -119,7 +119,9 @@ impl NodeGuests {
             Ok(decision) => {
                 let hash = |hash: u64, byte: u64| (hash ^ byte).wrapping_mul(0x0100_0000_01b3);
                 let output = decision.output.iter().map(|&byte| u64::from(byte));
-                let trace = output.fold(self.trace() ^ decision.output.len() as u64, hash);
+                // Refusals, forms and ties are in the words alone.
+                let words = decision.effects.words().iter().map(|&word| u64::from(word));
+                let trace = output.chain(words).fold(self.trace() ^ decision.output.len() as u64, hash);
                 self.trace.store(trace.rotate_left(5), Ordering::Relaxed);
                 if let Some(checks) = &self.checks {
                     let mut checks = checks.lock();

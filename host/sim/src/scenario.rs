@@ -122,7 +122,7 @@ impl Scenario {
         SimOptions { seed, nodes, graph, duration: std::time::Duration::from_millis(for_ms), ..SimOptions::new(seed) }
     }
 
-    /// Checks a scenario that a person may have written: numbers of nodes, times, and names of nodes.
+    /// Checks a scenario that a person may have written: numbers of nodes and clients, times and their order, names of nodes, and lines.
     ///
     /// # Errors
     ///
@@ -136,9 +136,19 @@ impl Scenario {
             return Err(format!("for_ms = {for_ms}: write a time of at most a day, {FOR_MS_MAX}"));
         }
         let (names, for_s) = (&NAMES[..nodes], for_ms as f64 / 1000.0);
+        let mut last = 0.0;
         for TimedAction { at, action } in &self.events {
             if !(0.0..=for_s).contains(at) {
                 return Err(format!("at = {at}: write a time in seconds from 0 to {for_s}, which is for_ms"));
+            }
+            if *at < last {
+                return Err(format!(
+                    "the event at {at} stands behind one at {last}: write events in the order of their times"
+                ));
+            }
+            last = *at;
+            if let Some(mistake) = action.mistake() {
+                return Err(format!("the event at {at}: {mistake}"));
             }
             if let Some(unknown) = action.nodes().into_iter().find(|name| !names.contains(name)) {
                 return Err(format!("the event at {at} names `{unknown}`: the nodes are {}", names.join(", ")));
@@ -149,6 +159,23 @@ impl Scenario {
 }
 
 impl Action {
+    /// Returns what is wrong with the action, whatever the nodes are.
+    fn mistake(&self) -> Option<String> {
+        match self {
+            Self::Send { client, .. } | Self::Leave { client } if *client > CLIENT_MAX => {
+                Some(format!("client = {client}: write a number up to {CLIENT_MAX}"))
+            }
+            Self::Send { text, .. } if !text.ends_with('\n') => {
+                Some("its text does not end with a newline, `\\n`".into())
+            }
+            Self::Partition { directions, .. } => {
+                let wrong = directions.iter().find(|direction| direction.split('>').count() != 2)?;
+                Some(format!("`{wrong}` is no direction: write the names of two nodes, `from>to`"))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the names of nodes in the action.
     fn nodes(&self) -> Vec<&str> {
         match self {
@@ -195,6 +222,8 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
+/// Highest number of a client in a scenario.
+pub(crate) const CLIENT_MAX: usize = 1000;
 /// Milliseconds of the longest run, a day: its nanoseconds fit into the 53 bits of a time in seconds.
 pub(crate) const FOR_MS_MAX: u64 = 86_400_000;
 
@@ -206,13 +235,32 @@ mod tests {
     fn scenario_check_names_the_mistake() {
         let cut = |at, peer: &str| TimedAction { at, action: Action::Cut { node: "Riley".into(), peer: peer.into() } };
         let right = Scenario::of(SimOptions { nodes: 2, ..SimOptions::new(1) }, vec![cut(120.0, "Jaquez")]);
+        let of = |first, second| Scenario { events: vec![first, second], ..right.clone() };
+        let begin = cut(1.0, "Jaquez");
+        let partition = |direction: &str| {
+            let directions = vec!["Riley>Jaquez".into(), direction.into()];
+            TimedAction { at: 1.0, action: Action::Partition { directions, ms: 1 } }
+        };
+        let send = |client, text: &str| {
+            let (node, text, cuts) = ("Riley".into(), text.into(), Vec::new());
+            TimedAction { at: 1.0, action: Action::Send { client, node, worker: 0, text, cuts } }
+        };
         assert_eq!(right.check(), Ok(()));
+        assert_eq!(of(partition("Jaquez>Riley"), send(CLIENT_MAX, "IAMAT kiwi +1-1 1\n")).check(), Ok(()));
         for (scenario, mistake) in [
             (Scenario { nodes: 11, ..right.clone() }, "nodes = 11: "),
             (Scenario { for_ms: FOR_MS_MAX + 1, ..right.clone() }, "for_ms = 86400001: "),
             (Scenario { events: vec![cut(120.5, "Jaquez")], ..right.clone() }, "at = 120.5: "),
             (Scenario { events: vec![cut(f64::NAN, "Jaquez")], ..right.clone() }, "at = NaN: "),
-            (Scenario { events: vec![cut(1.0, "Juzang")], ..right }, "the event at 1 names `Juzang`: "),
+            (Scenario { events: vec![cut(1.0, "Juzang")], ..right.clone() }, "the event at 1 names `Juzang`: "),
+            (of(cut(1.0, "Jaquez"), cut(0.5, "Jaquez")), "the event at 0.5 stands behind one at 1: "),
+            (of(begin.clone(), partition("Riley")), "the event at 1: `Riley` is no direction"),
+            (
+                of(begin.clone(), partition("Riley>Jaquez>Riley")),
+                "the event at 1: `Riley>Jaquez>Riley` is no direction",
+            ),
+            (of(begin.clone(), send(0, "IAMAT kiwi +1-1 1")), "the event at 1: its text does not end with a newline"),
+            (of(begin, send(CLIENT_MAX + 1, "x\n")), "the event at 1: client = 1001: "),
         ] {
             assert!(scenario.check().unwrap_err().starts_with(mistake), "{mistake}");
         }

@@ -15,6 +15,7 @@ pub struct Simulation<'a> {
     pub(crate) options: SimOptions,
     pub(crate) deciding: Deciding<'a>,
     pub(crate) check: Option<&'a CheckFile>,
+    pub(crate) protocol: Protocol,
     pub(crate) scenario: Option<&'a Scenario>,
     pub(crate) spreads: bool,
 }
@@ -26,13 +27,23 @@ pub(crate) struct Deciding<'a> {
     pub(crate) checked_percent: Option<u64>,
 }
 
+/// Protocol of the guests, as far as clients of a run know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// The line protocol: clients send `IAMAT` and `WHATSAT`, and their replies are checked.
+    #[default]
+    Line,
+    /// Another one: clients send only the lines of a check file or of a scenario, and only its replies at rest are checked.
+    None,
+}
+
 impl<'a> Simulation<'a> {
     /// Creates a run that the default logic decides, linked in natively, beside a stand-in that refuses some reports.
     #[must_use]
     pub fn new(options: SimOptions) -> Self {
         let guests: &NativeGuest<DefaultLogic> = const { &NativeGuest::new() };
         let deciding = Deciding { guests, checked_percent: None };
-        Self { options, deciding, check: None, scenario: None, spreads: false }
+        Self { options, deciding, check: None, protocol: Protocol::Line, scenario: None, spreads: false }
     }
 
     /// Lets guests decide everything, and holds them to the invariants of guests.
@@ -46,6 +57,13 @@ impl<'a> Simulation<'a> {
     #[must_use]
     pub fn with_check(mut self, check: &'a CheckFile) -> Self {
         self.check = Some(check);
+        self
+    }
+
+    /// Sets the protocol that clients know.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 

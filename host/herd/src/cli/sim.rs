@@ -8,6 +8,7 @@ mod spread_text;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use herd_node::config::HerdConfig;
 use herd_sim::{
-    CheckFile, Graph, NODES_MAX, Report, Run, Scenario, SimOptions, Simulation, Spread, Violation, run_seeds, shrink,
+    CheckFile, Graph, NODES_MAX, Protocol, Report, Run, Scenario, SimOptions, Simulation, Spread, Violation, run_seeds,
+    shrink,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -36,6 +38,9 @@ pub(super) struct SimArgs {
     /// Lines that clients send besides, and replies that have to come; for commands of the guest's own.
     #[arg(long, value_name = "FILE", requires = "guest")]
     check: Option<PathBuf>,
+    /// Protocol of the guest. `none`: clients send only the lines of --check or --scenario, and replies are checked only at rest.
+    #[arg(long, value_enum, default_value = "line", requires = "guest")]
+    protocol: ProtocolName,
     /// Number of seeds to run, on all cores.
     #[arg(long, default_value = "100", value_parser = whole::<1_000_000_000>, conflicts_with = "seed")]
     seeds: usize,
@@ -68,6 +73,15 @@ pub(super) struct SimArgs {
     svg: Option<PathBuf>,
 }
 
+/// Protocols, as they are named on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProtocolName {
+    /// The line protocol: clients report, ask and check their replies.
+    Line,
+    /// Another one.
+    None,
+}
+
 /// Links between nodes, as they are named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum GraphName {
@@ -90,15 +104,23 @@ pub(super) fn sim(config: &HerdConfig, args: &SimArgs) -> anyhow::Result<ExitCod
         is_single || (args.trace.is_none() && args.svg.is_none()),
         "--trace and --svg are of one run; name it with --seed or --scenario"
     );
+    anyhow::ensure!(
+        args.protocol == ProtocolName::Line || args.check.is_some() || args.scenario.is_some(),
+        "with --protocol none clients send nothing by themselves: add --check or --scenario"
+    );
     let scenario = args.scenario.as_deref().map(read_scenario).transpose()?;
     let check = args.check.as_deref().map(read_check).transpose()?;
     let cores = if is_single { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     let guests = match &args.guest[..] {
         [] => None,
-        paths => Some(ComponentGuests::load(paths, config.runtime.limits(), NODES_MAX * cores)?),
+        paths => Some(ComponentGuests::load(paths, config, NODES_MAX * cores)?),
     };
     let simulation = |seed| {
-        let mut simulation = Simulation::new(args.options(seed));
+        let protocol = match args.protocol {
+            ProtocolName::Line => Protocol::Line,
+            ProtocolName::None => Protocol::None,
+        };
+        let mut simulation = Simulation::new(args.options(seed)).with_protocol(protocol);
         if let Some(guests) = &guests {
             simulation = simulation.with_guests(guests);
         }
@@ -107,20 +129,28 @@ pub(super) fn sim(config: &HerdConfig, args: &SimArgs) -> anyhow::Result<ExitCod
         }
         simulation
     };
-    let began = Instant::now();
+    let (began, asked) = (Instant::now(), AtomicU64::new(0));
     let failed = if is_single {
         let single = simulation(args.seed.unwrap_or(0)).with_spread();
         let run = match &scenario {
             Some(scenario) => single.with_scenario(scenario).record(),
             None => single.record(),
         };
-        args.show_spread(run.spread.as_ref())?;
+        let shown = args.show_spread(run.spread.as_ref());
         match &run.outcome {
             Ok(report) => {
+                shown?;
                 show(report, run.spread.as_ref());
+                asked.store(report.asked, Ordering::Relaxed);
                 None
             }
-            Err(violation) => Some((violation.clone(), run.scenario)),
+            Err(violation) => {
+                // A failure is what the run is for: a report that cannot be shown, as where none was kept, must not hide it.
+                if let Err(error) = shown {
+                    eprintln!("herd: {error:#}");
+                }
+                Some((violation.clone(), run.scenario))
+            }
         }
     } else {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -128,7 +158,12 @@ pub(super) fn sim(config: &HerdConfig, args: &SimArgs) -> anyhow::Result<ExitCod
             ProgressBar::new(args.seeds as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar))
         });
         let progress = |done| bar.iter().for_each(|bar| bar.set_position(done));
-        let seeds = run_seeds(0, args.seeds as u64, |seed| simulation(seed).run().map(drop), progress);
+        let run = |seed| {
+            let report = simulation(seed).run()?;
+            asked.fetch_add(report.asked, Ordering::Relaxed);
+            Ok(())
+        };
+        let seeds = run_seeds(0, args.seeds as u64, run, progress);
         bar.iter().for_each(ProgressBar::finish_and_clear);
         seeds.failed.map(|(seed, violation)| {
             let Run { outcome, scenario, .. } = simulation(seed).record();
@@ -136,6 +171,16 @@ pub(super) fn sim(config: &HerdConfig, args: &SimArgs) -> anyhow::Result<ExitCod
         })
     };
     let Some((violation, found)) = failed else {
+        anyhow::ensure!(
+            asked.into_inner() > 0 || !check.as_ref().is_some_and(CheckFile::asks_at_rest),
+            "no invariant broke, and no node was asked what is under `at rest`: {}",
+            match args.protocol {
+                ProtocolName::Line =>
+                    "no client was told that a report is kept, or records expire in each seed. Add \
+                                       --protocol none for a guest that does not keep what `IAMAT` reports",
+                ProtocolName::None => "records expire in each seed, so run more",
+            }
+        );
         let (seeds, took) = (if is_single { 1 } else { args.seeds }, began.elapsed().as_secs_f64());
         let options = scenario.as_ref().map_or_else(|| args.options(0), Scenario::options);
         let faster = options.duration.as_secs_f64() * seeds as f64 / (took.max(0.001) * cores.min(seeds) as f64);
@@ -177,7 +222,8 @@ impl SimArgs {
     fn guests_text(&self) -> String {
         let guests = self.guest.iter().map(|guest| format!(" --guest {}", shell_word(&guest.to_string_lossy())));
         let check = self.check.iter().map(|check| format!(" --check {}", shell_word(&check.to_string_lossy())));
-        guests.chain(check).collect()
+        let protocol = (self.protocol == ProtocolName::None).then(|| " --protocol none".into());
+        guests.chain(check).chain(protocol).collect()
     }
 
     /// Returns the options that belong to a seed, for a command to copy.

@@ -133,6 +133,12 @@ impl<S: SessionsHost> Dialogue<S> {
         self.timed_out.get() || ends && !self.queued.get() && !self.deferred.get()
     }
 
+    /// Returns whether the guest ended the session, or the host in its place: what is behind the last reply is not decided.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.core.borrow().conversation.closing
+    }
+
     /// Queues what was published for the session as replies, as far as they have room.
     fn take_pushes(&self, conversation: &mut Conversation) {
         while !conversation.closing

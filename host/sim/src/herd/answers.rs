@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{Herd, MILLISECOND, SECOND};
 use crate::check_file::{Exchange, matches};
-use crate::client::{Client, ClientReply, Pending, Session};
+use crate::client::{Client, ClientReply, Pending, Session, client_name};
 use crate::decision_checks::text;
+use crate::simulation::Protocol;
 use crate::told::fields_of_iamat;
 use crate::violation::Violation;
 
@@ -45,9 +46,10 @@ impl Herd<'_> {
         }
     }
 
-    /// Checks that no client waits for a reply.
+    /// Checks that no client waits for a reply, but in sessions that a guest ended.
     pub(super) fn check_sessions(&self) -> Result<(), Violation> {
         let sessions = self.clients.iter().filter_map(|client| client.session.as_ref());
+        let sessions = sessions.filter(|session| !session.dialogue.is_closing());
         let mut waiting = sessions.filter_map(|session| Some((session.node, session.pending.front()?)));
         waiting.next().map_or(Ok(()), |(node, line)| {
             Err(Violation::Unanswered { node: self.nodes[node].name.into(), line: line.line.clone() })
@@ -55,17 +57,21 @@ impl Herd<'_> {
     }
 
     /// Asks every node of a quiet herd about every client, and checks that all answer alike and with no less than clients were told.
+    ///
+    /// Clients of another protocol than that of lines are all that a line may have named: what they were told is not known.
     pub(super) fn ask_everywhere(&mut self) -> Result<(), Violation> {
-        if self.told.is_none() {
+        if self.simulation.protocol == Protocol::Line && self.told.is_none() {
             return Ok(());
         }
         self.wait_for(REPLY_NS_MAX, Self::check_sessions)?;
         // Records that expire are not at all nodes at once: their clocks differ.
-        let keys = match &self.told {
-            Some(told) if self.settings.expire_after_s == 0 => told.keys(),
-            _ => Vec::new(),
+        if self.settings.expire_after_s > 0 {
+            return Ok(());
+        }
+        let Some(told) = &self.told else {
+            return (0..self.keys).try_for_each(|key| self.check_at_rest(&client_name(key)));
         };
-        for key in keys {
+        for key in told.keys() {
             let question = format!("WHATSAT {key} 10 5");
             let is_complete = |reply: &[u8]| reply.ends_with(if reply.starts_with(b"? ") { b"\n" } else { b"\n\n" });
             let answers = self.ask(&question, is_complete)?;
@@ -81,13 +87,15 @@ impl Herd<'_> {
                     return Err(Violation::AnswersDiffer { line: question, left, right });
                 }
             }
-            if let Some(check) = self.simulation.check {
-                for exchange in &check.at_rest {
-                    self.exchange(exchange, &key)?;
-                }
-            }
+            self.check_at_rest(&key)?;
         }
         Ok(())
+    }
+
+    /// Asks every node the lines of the check file about a client.
+    fn check_at_rest(&mut self, key: &str) -> Result<(), Violation> {
+        let Some(check) = self.simulation.check else { return Ok(()) };
+        check.at_rest.iter().try_for_each(|exchange| self.exchange(exchange, key))
     }
 
     /// Sends a line of a check file to every node, and compares the replies with the file.

@@ -200,7 +200,10 @@ impl Herd<'_> {
         }
         self.wake(number);
         let node = &mut self.nodes[number];
-        node.process = None;
+        // What it decided is part of the run too.
+        if let Some(Process { deciders, .. }) = node.process.take() {
+            self.report.trace = self.report.trace.rotate_left(9) ^ deciders.trace();
+        }
         match loss {
             Loss::Process => {
                 node.files.kill();

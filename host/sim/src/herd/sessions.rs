@@ -12,9 +12,10 @@ use herd_sessions::{FetchId, StartedFetch};
 
 use super::{CLIENTS, EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
 use crate::chance::Chance;
-use crate::client::{Client, ClientReply, Pending, Session};
+use crate::client::{Client, ClientReply, Pending, Session, client_name};
 use crate::process::Process;
-use crate::scenario::Action;
+use crate::scenario::{Action, CLIENT_MAX};
+use crate::simulation::Protocol;
 use crate::violation::Violation;
 
 impl Herd<'_> {
@@ -29,6 +30,9 @@ impl Herd<'_> {
             number.checked_sub(CLIENTS).and_then(|visitor| self.simulation.check?.during.get(visitor))
         {
             return self.visit(number, &exchange.line);
+        }
+        if self.simulation.protocol == Protocol::None {
+            return Ok(());
         }
         let gives_up = self.fate.percent(1);
         let session = self.clients[number].session.as_ref();
@@ -57,7 +61,7 @@ impl Herd<'_> {
             return self.act(Action::Leave { client: number });
         }
         let (node, worker) = (self.fate.index(self.nodes.len()), self.fate.index(self.settings.workers));
-        let text = line.replace("{client}", &format!("client{}", self.fate.below(self.keys))) + "\n";
+        let text = line.replace("{client}", &client_name(self.fate.below(self.keys))) + "\n";
         let node = self.nodes[node].name.into();
         self.act(Action::Send { client: number, node, worker, text, cuts: Vec::new() })
     }
@@ -71,11 +75,13 @@ impl Herd<'_> {
 
     /// Sends the lines of a client to a node, where it has or begins a session. Nothing is sent to a node that is down.
     pub(super) fn send(&mut self, number: usize, node: usize, worker: usize, text: &str, cuts: &[usize]) {
-        let number = number.min(CLIENTS_MAX);
+        let number = number.min(CLIENT_MAX);
         while self.clients.len() <= number {
             self.clients.push(Client::new(&mut self.fate));
         }
-        let is_visitor = number >= CLIENTS && self.simulation.check.is_some();
+        // What a line of another protocol is answered with is not known.
+        let visitors = self.simulation.check.map_or(0, |check| check.during.len());
+        let is_visitor = (CLIENTS..CLIENTS + visitors).contains(&number) || self.simulation.protocol == Protocol::None;
         let client = &mut self.clients[number];
         client.session.take_if(|session| session.node != node || session.dialogue.is_over());
         if client.session.is_none() {
@@ -262,7 +268,5 @@ impl Herd<'_> {
     }
 }
 
-/// Highest number of a client in a scenario. Higher ones are taken for it.
-const CLIENTS_MAX: usize = 1000;
 /// Fetches for one line after which the host sends its fallback: `FETCHES_PER_SLOT_MAX` of `herd-sessions`.
 const FETCHES_PER_LINE_MAX: usize = 8;

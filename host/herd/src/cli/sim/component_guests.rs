@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use herd_runtime::{ComponentDecider, Engine, Limits};
+use herd_node::config::HerdConfig;
+use herd_runtime::{ComponentDecider, Engine};
 use herd_sdk::native::{Decider, Fault, MemoryRecords};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};
 use herd_sim::{SimGuest, SimGuests};
@@ -18,34 +19,37 @@ use crate::cli::guest_file::read_guest;
 pub(super) struct ComponentGuests {
     engine: Arc<Engine>,
     guests: Vec<Vec<u8>>,
+    /// Settings of every guest, by name, as nodes of the configuration pass them.
+    table: Vec<(String, String)>,
     /// Keep the compiled guests in the cache of the engine while no node has them.
     _kept: Vec<ComponentDecider>,
 }
 
 impl ComponentGuests {
-    /// Loads guests for so many nodes in all. The path `built-in` stands for the guest in this binary.
+    /// Loads guests for so many nodes in all, with the settings of a configuration. The path `built-in` stands for the guest in this binary.
     ///
     /// # Errors
     ///
     /// A file cannot be read, or is no guest.
-    pub(super) fn load(paths: &[PathBuf], limits: Limits, nodes: usize) -> anyhow::Result<Self> {
-        let engine = Engine::for_simulation(limits, nodes * paths.len())?;
+    pub(super) fn load(paths: &[PathBuf], config: &HerdConfig, nodes: usize) -> anyhow::Result<Self> {
+        let engine = Engine::for_simulation(config.runtime.limits(), nodes * paths.len())?;
+        let settings = config.settings("Riley");
         let (mut guests, mut kept) = (Vec::new(), Vec::new());
         let records: Arc<dyn Records + Send + Sync> = Arc::new(MemoryRecords::default());
         for path in paths {
             let is_built_in = path.as_os_str() == BUILT_IN && !path.exists();
             let guest = if is_built_in { DEFAULT_GUEST.to_vec() } else { read_guest(path)? };
-            let loaded = ComponentDecider::load_all(&engine, &[&guest], &Settings::default(), &records);
+            let loaded = ComponentDecider::load_all(&engine, &[&guest], &settings, &records);
             kept.extend(loaded.with_context(|| path.display().to_string())?);
             guests.push(guest);
         }
-        Ok(Self { engine, guests, _kept: kept })
+        Ok(Self { engine, guests, table: settings.table, _kept: kept })
     }
 }
 
 impl SimGuests for ComponentGuests {
     fn start(&self, node: &str, records: &Arc<dyn Records + Send + Sync>) -> Result<Vec<Box<dyn SimGuest>>, String> {
-        let settings = Settings { node: node.into(), table: Vec::new() };
+        let settings = Settings { node: node.into(), table: self.table.clone() };
         let guests: Vec<&[u8]> = self.guests.iter().map(Vec::as_slice).collect();
         let loaded = ComponentDecider::load_all(&self.engine, &guests, &settings, records);
         let boxed = |decider| Box::new(Component(decider)) as Box<dyn SimGuest>;
