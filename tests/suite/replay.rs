@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use herd_tests::{Behaviour, DEFAULT_GUEST, Fixture, Herd, Process, eventually};
+use herd_tests::{Behaviour, DEFAULT_GUEST, Fixture, Herd, Process, RESP, eventually};
 use serde_json::Value;
 
 /// A herd whose nodes record.
@@ -113,6 +113,11 @@ fn replay_finds_what_another_guest_changes_by_command_and_field() {
     assert!(!same && text.contains("IAMAT") && text.contains("reply line 1 field 3"), "{text}");
     let passes = |guest: &str| run(&herd, &["test", guest, &directory]).2;
     assert!(passes(DEFAULT_GUEST) && !passes(&rounder), "the case tells the two guests apart");
+    let (case, blessed) = (Path::new(&*directory).join("iamat-riley-1.herd"), "# blessed by a person\n");
+    std::fs::write(&case, blessed).unwrap();
+    let (text, ..) = run(&herd, &["replay", &log, "--guest", &rounder, "--as-transcripts", &directory]);
+    assert!(text.contains("kept      iamat-riley-1.herd"), "{text}");
+    assert_eq!(std::fs::read_to_string(&case).unwrap(), blessed);
 
     let number = first(&replayed).to_string();
     let (text, _, same) = run(&herd, &["replay", &log, "--decision", &number]);
@@ -150,6 +155,40 @@ fn replay_repeats_faults_and_what_the_fallback_decided() {
     assert!(!text.contains('\x1b'), "escapes of a guest stay out of the terminal: {text:?}");
 }
 
+#[test]
+fn replay_decides_with_the_settings_of_each_run_of_a_node() {
+    let herd = recording(&[("Riley", &[])]);
+    for settings in [&[][..], &["logic.close_after_reply=true"], &[]] {
+        let up = herd.run_with("Riley", settings);
+        herd.client("Riley").ask("IAMAT kiwi +34-118 1");
+        stop(up);
+    }
+    for arguments in [&[][..], &["--native"], &["--guest", DEFAULT_GUEST]] {
+        let arguments = [arguments, &["--threads", "1"]].concat();
+        let (replayed, same) = replay(&herd, &log(&herd, "Riley"), &arguments);
+        assert!(same && replayed["exact"] == 3, "{arguments:?}: {replayed}");
+        assert_eq!(replayed["guests"].as_array().unwrap().len(), 1, "{replayed}");
+    }
+}
+
+#[test]
+fn replay_as_transcripts_takes_a_guest_that_the_log_had_no_room_for() {
+    let herd = recording(&[("Riley", &[])]).with("record.mib_max=4");
+    let up = herd.run("Riley");
+    herd.client("Riley").ask("IAMAT kiwi +34-118 1");
+    stop(up);
+    let (log, directory) = (log(&herd, "Riley"), herd.scratch().path("cases"));
+    let directory = directory.to_string_lossy();
+    let (_, error, same) = run(&herd, &["replay", &log]);
+    assert!(!same && error.contains("name its file with --guest"), "{error}");
+    let rounder = Fixture::Rounder.path().to_string_lossy().into_owned();
+    let (_, error, same) = run(&herd, &["replay", &log, "--guest", &rounder, "--as-transcripts", &directory]);
+    assert!(!same && error.contains("so write them with its file as --guest"), "{error}");
+    let (text, error, same) = run(&herd, &["replay", &log, "--guest", DEFAULT_GUEST, "--as-transcripts", &directory]);
+    assert!(same && text.contains("1 in "), "{text}{error}");
+    assert!(run(&herd, &["test", DEFAULT_GUEST, &directory]).2);
+}
+
 /// Goal: a redacted log shows no client and is as exact as the first one. Method: dialogues with upstreams, whose answers hold names, too.
 #[test]
 fn record_redact_hides_clients_and_replays_bit_for_bit() {
@@ -183,6 +222,24 @@ fn record_redact_hides_clients_and_replays_bit_for_bit() {
     }
 }
 
+/// Goal: a redaction that changes what a command means does not pass for one that replays. Method: the lengths of the redis protocol, which
+/// are digits like any other.
+#[test]
+fn record_redact_fails_where_the_guest_decides_otherwise() {
+    let herd = recording(&[("Riley", &[])]).with_guest(RESP);
+    let up = herd.run("Riley");
+    let mut client = herd.client("Riley");
+    client.send("*3\r\n$3\r\nSET\r\n$4\r\nkiwi\r\n$2\r\n+1\r\n");
+    assert_eq!(client.line().trim_end(), "+OK");
+    stop(up);
+    let (out, key) = (herd.scratch().path("redacted.rec"), herd.scratch().path("key"));
+    std::fs::write(&key, "always the same secret").unwrap();
+    let [out, key] = [&out, &key].map(|path| path.to_string_lossy());
+    let (text, error, done) =
+        run(&herd, &["record", "redact", &log(&herd, "Riley"), "--out", &out, "--key-file", &key]);
+    assert!(!done && text.contains("decide 1 calls with other effects"), "{text}{error}");
+}
+
 #[test]
 fn replay_names_the_place_of_a_damage_and_leaves_out_an_unfinished_block() {
     let herd = recording(&[("Riley", &[])]);
@@ -199,8 +256,12 @@ fn replay_names_the_place_of_a_damage_and_leaves_out_an_unfinished_block() {
     let last = damaged.len() - 5;
     damaged[last] ^= 1;
     std::fs::write(&copy, damaged).unwrap();
-    let (_, error, same) = run(&herd, &["replay", &shown]);
+    let (text, error, same) = run(&herd, &["replay", &shown]);
     assert!(!same && error.contains("copy.rec is damaged at byte ") && error.contains("intact up to there"), "{error}");
+    assert!(text.contains("1 decision on") && text.contains("same      1 decision"), "{text}");
+    let (replayed, same) = replay(&herd, &shown, &[]);
+    assert!(!same && replayed["decisions"] == 1, "{replayed}");
+    assert!(replayed["damage"].as_str().unwrap().contains("copy.rec is damaged at byte "), "{replayed}");
     std::fs::write(&copy, &whole[..whole.len() - 5]).unwrap();
     let (text, error, same) = run(&herd, &["replay", &shown]);
     assert!(same && error.contains("was not written to its end") && text.contains("1 decision on"), "{text}{error}");

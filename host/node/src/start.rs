@@ -10,7 +10,7 @@ use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::{Digest, SignedGuest};
 use herd_peers::classic::ClassicPeers;
 use herd_peers::{LocalNode, Peers, PeersHost};
-use herd_recording::{LogContext, Recording};
+use herd_recording::{LogContext, LoggedMemory, Recording};
 use herd_replication::{Epoch, Ingest, Replica, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{CodeSource, Engine, Observer};
@@ -388,6 +388,7 @@ fn client_certificate(
 
 /// Returns the facts that hold for all calls of a recording that starts now.
 fn log_context(config: &HerdConfig, name: &str) -> LogContext {
+    let limits = config.runtime.limits();
     LogContext {
         node: name.into(),
         herd: env!("CARGO_PKG_VERSION").into(),
@@ -396,6 +397,7 @@ fn log_context(config: &HerdConfig, name: &str) -> LogContext {
         share_percent: config.record.share.percent(),
         redacted: false,
         settings: config.settings(name).table,
+        memory: Some(LoggedMemory { bytes_max: limits.memory_bytes_max, bytes_ceiling: limits.memory_bytes_ceiling }),
     }
 }
 

@@ -28,7 +28,7 @@ pub use call::{Call, OwnedCall, Read, RecordedCall};
 pub use entry::{LoggedCall, LoggedFault, NewEntry};
 pub use error::LogError;
 pub use log_reader::{CallsBlock, LogBlock, LogReader};
-pub use log_writer::{LogContext, LogWriter, LoggedGuest};
+pub use log_writer::{LogContext, LogWriter, LoggedGuest, LoggedMemory};
 pub use options::RecordOptions;
 pub use recorded_reads::RecordedReads;
 pub use recording::{Recording, RecordingStatus};

@@ -197,25 +197,23 @@ impl CallsBlock {
         self.head.lost
     }
 
-    /// Decodes the calls in their order.
+    /// Decodes the calls in their order. Their numbers are within those of the block.
     pub fn calls(&self) -> impl Iterator<Item = Result<LoggedCall, LogError>> {
         let mut from = Bytes(&self.payload[CALLS_HEAD_BYTES..]);
         let mut number = self.head.number;
+        let end = number + self.decisions();
         let mut left = self.head.calls;
         std::iter::from_fn(move || {
             left = left.checked_sub(1)?;
-            let what = "a call cannot be decoded";
-            let damaged = || LogError::Damaged { path: self.path.to_path_buf(), offset: self.offset, what };
-            let mut read = LoggedCall::read(&mut from).ok_or_else(damaged);
-            match &mut read {
-                Ok(call) => {
-                    (call.number, call.worker) = (number, self.head.worker);
-                    // Saturates where the number of the first one is a lie.
-                    number = number.saturating_add(call.decisions() as u64);
-                }
-                Err(_) => left = 0,
-            }
-            Some(read)
+            let read = LoggedCall::read(&mut from).filter(|call| call.decisions() as u64 <= end - number);
+            let Some(mut call) = read else {
+                left = 0;
+                let what = "a call cannot be decoded";
+                return Some(Err(LogError::Damaged { path: self.path.to_path_buf(), offset: self.offset, what }));
+            };
+            (call.number, call.worker) = (number, self.head.worker);
+            number += call.decisions() as u64;
+            Some(Ok(call))
         })
     }
 
@@ -228,7 +226,9 @@ impl CallsBlock {
             decisions: from.u32()?,
             lost: from.u64()?,
         };
-        Some(Self { head, payload, path: path.into(), offset })
+        // Decisions are numbered from 1. Numbers past the last one would overflow wherever they are used.
+        let has_numbers = head.number > 0 && head.number.checked_add(head.decisions.into()).is_some();
+        has_numbers.then(|| Self { head, payload, path: path.into(), offset })
     }
 }
 

@@ -33,6 +33,18 @@ pub struct LogContext {
     pub redacted: bool,
     /// Settings of the guests, by name.
     pub settings: Vec<(String, String)>,
+    /// Memory of the guests. None in a log of an earlier version.
+    #[serde(default)]
+    pub memory: Option<LoggedMemory>,
+}
+
+/// Limits of the memory of a guest, on which a fault may depend. The deadline is none of them: it depends on the machine too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedMemory {
+    /// Bytes of an instance.
+    pub bytes_max: usize,
+    /// Bytes that a guest is granted which states that it needs more.
+    pub bytes_ceiling: usize,
 }
 
 /// A guest that decided.

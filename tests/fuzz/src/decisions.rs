@@ -93,7 +93,12 @@ fn read(bytes: &[u8]) -> Vec<LoggedCall> {
         let mut calls = Vec::new();
         while let Ok(Some(block)) = reader.next_block() {
             if let LogBlock::Calls(block) = block {
-                calls.extend(block.calls().map_while(Result::ok));
+                let numbers = block.number()..block.number() + block.decisions();
+                for call in block.calls().map_while(Result::ok) {
+                    let end = call.number + call.decisions() as u64;
+                    assert!(numbers.start <= call.number && end <= numbers.end, "a call has numbers of another block");
+                    calls.push(call);
+                }
             }
         }
         let (all, read) = reader.progress();
@@ -113,6 +118,7 @@ fn written(calls: &[LoggedCall]) -> Option<Vec<u8>> {
         share_percent: 100,
         redacted: false,
         settings: vec![],
+        memory: None,
     };
     let (digest, name, version) = (Digest::of(b"guest"), "default".into(), "1".into());
     let guest = LoggedGuest { digest, name, version, commands: vec![], form: 1, component: Some((*b"guest").into()) };

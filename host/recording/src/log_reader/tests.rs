@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::entry::tests::calls;
-use crate::log_writer::LogWriter;
+use crate::log_writer::{LogWriter, LoggedMemory};
 
 fn context() -> LogContext {
     LogContext {
@@ -13,6 +13,7 @@ fn context() -> LogContext {
         share_percent: 100,
         redacted: false,
         settings: vec![("tolerance_s".into(), "60".into())],
+        memory: Some(LoggedMemory { bytes_max: 16 << 20, bytes_ceiling: 128 << 20 }),
     }
 }
 
@@ -76,6 +77,13 @@ fn recording_reader_reads_what_was_written() {
 }
 
 #[test]
+fn recording_reader_reads_a_context_of_an_earlier_version() {
+    let mut earlier = serde_json::to_value(context()).unwrap();
+    earlier.as_object_mut().unwrap().remove("memory");
+    assert_eq!(serde_json::from_value::<LogContext>(earlier).unwrap(), LogContext { memory: None, ..context() });
+}
+
+#[test]
 fn recording_reader_reads_joined_files() {
     let file = file(&[written(), written()].concat());
     assert_eq!(read(file.path()).unwrap().0.len(), 8);
@@ -118,12 +126,27 @@ fn recording_reader_says_what_is_no_log() {
 
 #[test]
 fn recording_reader_survives_numbers_and_lengths_that_are_lies_with_good_checksums() {
+    let numbered = |number| {
+        let mut log = LogWriter::start(vec![], &context()).unwrap();
+        let mut calls = calls();
+        calls.iter_mut().for_each(|call| call.number = number);
+        log.calls(&calls).unwrap();
+        file(&log.finish().unwrap())
+    };
+    let decisions: u64 = calls().iter().map(|call| call.decisions() as u64).sum();
+    assert_eq!(read(numbered(u64::MAX - decisions).path()).unwrap().0.len(), calls().len());
+    for number in [0, u64::MAX - decisions + 1, u64::MAX] {
+        let error = read(numbered(number).path()).unwrap_err().to_string();
+        assert!(error.contains("a block cannot be decoded"), "{number}: {error}");
+    }
+
+    // The block says that it holds one decision, and its first call has three.
+    let mut entries = vec![];
+    calls()[0].as_entry().write(&mut entries);
     let mut log = LogWriter::start(vec![], &context()).unwrap();
-    let mut calls = calls();
-    calls.iter_mut().for_each(|call| call.number = u64::MAX);
-    log.calls(&calls).unwrap();
-    let (numbers, cut) = read(file(&log.finish().unwrap()).path()).unwrap();
-    assert_eq!((numbers, cut), (vec![u64::MAX; calls.len()], 0));
+    log.encoded(CallsHead { number: 1, calls: 1, decisions: 1, ..CallsHead::default() }, &entries).unwrap();
+    let error = read(file(&log.finish().unwrap()).path()).unwrap_err().to_string();
+    assert!(error.contains("a call cannot be decoded"), "{error}");
 
     // The file ends long before the length does.
     let mut bytes = written();

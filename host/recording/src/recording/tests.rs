@@ -13,6 +13,7 @@ fn context() -> LogContext {
         share_percent: 100,
         redacted: false,
         settings: vec![],
+        memory: None,
     }
 }
 

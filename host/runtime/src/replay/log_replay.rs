@@ -45,6 +45,8 @@ pub struct Explained {
     pub reads: Vec<Read>,
     /// Frames of the guest at its fault with files and lines, the innermost first. Empty if the component carries no DWARF.
     pub backtrace: Vec<String>,
+    /// Lines that the guest printed, escaped: the messages of a fault, and what an author printed to find one. At most 256.
+    pub output: Vec<String>,
 }
 
 impl ReplayedGuests {
@@ -78,6 +80,12 @@ impl ReplayedGuest {
         (logged.name.clone(), logged.version.clone(), logged.digest)
     }
 
+    /// Returns true for the same loading of a guest: another one of the same component may have other settings.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Returns a replayer, for one thread.
     #[must_use]
     pub fn replayer(&self) -> Replayer {
@@ -92,12 +100,15 @@ impl ReplayedGuest {
         records.replace(&recorded.reads);
         let mut instance = match self.0.instance_over(records) {
             Ok(instance) => instance,
-            Err(fault) => return Explained { decided: Err(fault), reads: vec![], backtrace: vec![] },
+            Err(fault) => return Explained { decided: Err(fault), reads: vec![], backtrace: vec![], output: vec![] },
         };
-        let decided = OutputOf::Repetition.during(|| instance.decide(recorded.at, &recorded.call.as_call()));
+        let (decided, output) = OutputOf::Explanation.during(|| {
+            let decided = instance.decide(recorded.at, &recorded.call.as_call());
+            (decided, instance.take_output())
+        });
         let backtrace = instance.backtrace().filter(|_| decided.is_err());
         let backtrace = backtrace.map_or_else(Vec::new, |frames| frames.lines().map(ToString::to_string).collect());
-        Explained { decided, reads: instance.take_reads(), backtrace }
+        Explained { decided, reads: instance.take_reads(), backtrace, output }
     }
 
     /// Writes a call as a transcript that expects what this guest decides. None for the answer to a fetch, which a transcript cannot

@@ -93,6 +93,11 @@ impl LogicInstance {
         std::mem::take(&mut self.store.data().reads)
     }
 
+    /// Takes the lines that the guest printed for an explanation.
+    pub(crate) fn take_output(&mut self) -> Vec<String> {
+        self.store.data().output.take_collected()
+    }
+
     /// Returns what the last call took. None if the engine does not count instructions.
     pub(crate) fn cost(&mut self) -> Option<CallCost> {
         let instructions = self.store.instructions()?;

@@ -3,7 +3,7 @@
 //! Owns the unfinished line and the last line, which explains a trap. A line of a generation whose decisions have no effect is
 //! marked ([`OutputOf`]), or a reader of the log would take it for one that clients met. Knows nothing of calls.
 //!
-//! Bounds: lines of 1 KiB (the rest is cut); 64 lines a second of all guests of the process together (the rest is counted). The
+//! Bounds: lines of 1 KiB (the rest is cut); 256 of an explained call; 64 lines a second of all guests of the process together (the rest is counted). The
 //! rate is not limited per instance, because a fault drops the instance and its counter, and a guest that panics on every
 //! line would have no limit. No write waits: a guest that floods its output spends its own deadline.
 
@@ -27,12 +27,15 @@ struct Lines {
     generation: Option<GenerationId>,
     unfinished: Vec<u8>,
     last: String,
+    /// Lines of a call that is explained.
+    collected: Vec<String>,
 }
 
 impl GuestOutput {
     /// Output of an instance of this generation; none for one that converts records for a guest that no longer serves.
     pub(crate) fn new(node: &str, generation: Option<GenerationId>) -> Self {
-        let lines = Lines { node: node.into(), generation, unfinished: Vec::new(), last: String::new() };
+        let (unfinished, last, collected) = Default::default();
+        let lines = Lines { node: node.into(), generation, unfinished, last, collected };
         Self(Arc::new(Mutex::new(lines)))
     }
 
@@ -41,6 +44,13 @@ impl GuestOutput {
         let mut lines = self.lock();
         lines.end_line();
         Some(std::mem::take(&mut lines.last)).filter(|line| !line.is_empty())
+    }
+
+    /// Takes the lines that were printed for an explanation ([`OutputOf::Explanation`]), escaped.
+    pub(crate) fn take_collected(&self) -> Vec<String> {
+        let mut lines = self.lock();
+        lines.end_line();
+        std::mem::take(&mut lines.collected)
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -68,12 +78,16 @@ impl Lines {
             return;
         }
         let output = OUTPUT.get();
-        if output != OutputOf::Repetition && admit_guest_line() {
+        if output == OutputOf::Explanation {
+            if self.collected.len() < COLLECTED_LINES_MAX {
+                self.collected.push(line.escape_debug().to_string());
+            }
+        } else if output != OutputOf::Repetition && admit_guest_line() {
             let (node, id, line) = (&self.node, self.generation.map(tracing::field::display), line.escape_debug());
             match output {
                 OutputOf::Shadow => tracing::info!(target: "guest", %node, shadow = id, "guest: {line}"),
                 OutputOf::Rehearsal => tracing::info!(target: "guest", %node, candidate = id, "guest: {line}"),
-                OutputOf::Service | OutputOf::Repetition => {
+                OutputOf::Service | OutputOf::Repetition | OutputOf::Explanation => {
                     tracing::info!(target: "guest", %node, generation = id, "guest: {line}");
                 }
             }
@@ -96,6 +110,8 @@ pub(crate) enum OutputOf {
     Shadow,
     /// Repeated calls, whose output the log has already: nothing is logged.
     Repetition,
+    /// A repeated call that a person looks at: its lines are collected for them.
+    Explanation,
 }
 
 impl OutputOf {
@@ -154,5 +170,7 @@ impl OutputStream for GuestOutput {
 }
 
 const LINE_BYTES_MAX: usize = 1 << 10;
+/// Lines of an explained call: a few tracebacks.
+const COLLECTED_LINES_MAX: usize = 256;
 /// Bytes of one write, at most: the limit of a WASI call.
 const WRITE_BYTES_MAX: usize = 4 << 10;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use herd_model::{Digest, GenerationId};
-use herd_recording::{LogContext, LoggedFault, LoggedGuest, RecordedCall};
-use herd_runtime::{Engine, Fault, ReplayedGuest, ReplayedGuests, Replayer};
+use herd_recording::{LogContext, LoggedFault, LoggedGuest, LoggedMemory, RecordedCall};
+use herd_runtime::{Engine, Fault, Limits, ReplayedGuest, ReplayedGuests, Replayer};
 use herd_sdk::Decision;
 
 use super::native::{NativeGuest, NativeReplayer};
@@ -28,7 +28,12 @@ pub(in crate::cli) enum With {
 
 /// Guests of a log, loaded when the log first names them.
 pub(in crate::cli) struct Guests {
-    loading: Arc<ReplayedGuests>,
+    /// Limits of this machine.
+    limits: Limits,
+    /// Engine with the limits of the current part of the log.
+    engine: Option<(Limits, Arc<Engine>)>,
+    /// Guests of the current settings. None before the first part of the log.
+    loading: Option<ReplayedGuests>,
     with: With,
     context: Option<LogContext>,
     loaded: HashMap<Digest, LoadedGuest>,
@@ -36,6 +41,10 @@ pub(in crate::cli) struct Guests {
     generations: HashMap<GenerationId, (Arc<LoggedGuest>, Option<LoadedGuest>)>,
     /// The one that decides everything, unless each decides its own.
     replacing: Option<LoadedGuest>,
+    /// Component of a guest for which the log may have had no room.
+    given: Option<(Digest, Vec<u8>)>,
+    /// Advice where the log had no room for a guest.
+    advice: &'static str,
 }
 
 /// A guest that decides.
@@ -54,33 +63,59 @@ pub(in crate::cli) enum ThreadReplayer {
 }
 
 impl Guests {
-    pub(in crate::cli) fn new(engine: &Arc<Engine>, with: With) -> Self {
-        let loading = Arc::new(ReplayedGuests::new(engine));
-        let (loaded, generations) = Default::default();
-        Self { loading, with, context: None, loaded, generations, replacing: None }
+    pub(in crate::cli) fn new(limits: Limits, with: With) -> Self {
+        Self {
+            limits,
+            engine: None,
+            loading: None,
+            with,
+            context: None,
+            loaded: HashMap::new(),
+            generations: HashMap::new(),
+            replacing: None,
+            given: None,
+            advice: "name its file with --guest",
+        }
     }
 
-    /// Starts again with the guests that decided at the time.
-    pub(super) fn recorded(other: &Self) -> Self {
-        let (loaded, generations) = Default::default();
-        let loading = Arc::clone(&other.loading);
-        Self { loading, with: With::Recorded, context: None, loaded, generations, replacing: None }
+    /// Starts again with the guests that decided at the time. The one that decided everything is taken for one of them that the log
+    /// had no room for, if it is that one.
+    ///
+    /// # Errors
+    ///
+    /// The file of the guest cannot be read.
+    pub(super) fn recorded(other: &Self) -> anyhow::Result<Self> {
+        let given = match &other.with {
+            With::File(file) => Some(read_guest(file)?),
+            With::Recorded | With::Native => None,
+        };
+        let given = given.map(|component| (Digest::of(&component), component));
+        let advice = "a transcript expects what this guest decides, so write them with its file as --guest";
+        Ok(Self { engine: other.engine.clone(), given, advice, ..Self::new(other.limits, With::Recorded) })
     }
 
     /// Goes on with a part of the log. Loads the guest that decides everything.
     pub(in crate::cli) fn enter(&mut self, context: LogContext) -> anyhow::Result<()> {
-        let settings = context.settings();
-        let is_known = self.context.as_ref().is_some_and(|known| known.settings() == settings);
+        let (settings, limits) = (context.settings(), limits(self.limits, context.memory));
+        let is_known = self.context.as_ref().is_some_and(|known| known.settings() == settings)
+            && self.engine.as_ref().is_some_and(|(known, _)| *known == limits);
         if !is_known {
             self.loaded.clear();
+            let engine = match self.engine.take() {
+                Some((known, engine)) if known == limits => engine,
+                _ => Engine::new(limits)?,
+            };
+            let loading = ReplayedGuests::new(&engine);
+            self.engine = Some((limits, engine));
             self.replacing = match &self.with {
                 With::Recorded => None,
                 With::File(file) => {
-                    let loaded = self.loading.load(&read_guest(file)?, settings);
+                    let loaded = loading.load(&read_guest(file)?, settings);
                     Some(LoadedGuest::Component(loaded.with_context(|| file.display().to_string())?))
                 }
                 With::Native => Some(LoadedGuest::Native(NativeGuest::new(settings)?)),
             };
+            self.loading = Some(loading);
         }
         self.generations.clear();
         self.context = Some(context);
@@ -89,12 +124,15 @@ impl Guests {
 
     /// Adds a guest that decided at the time. Loaded also where another one decides now: it converts records that it wrote.
     pub(in crate::cli) fn add(&mut self, generation: GenerationId, guest: LoggedGuest) -> anyhow::Result<()> {
-        let context = self.context.as_ref().context("the log names a guest before its node")?;
+        let (Some(context), Some(loading)) = (&self.context, &self.loading) else {
+            bail!("the log names a guest before its node");
+        };
         let digest = guest.digest;
-        if let Some(component) = &guest.component
+        let given = self.given.as_ref().filter(|(known, _)| *known == digest).map(|(_, component)| &**component);
+        if let Some(component) = guest.component.as_deref().or(given)
             && !self.loaded.contains_key(&digest)
         {
-            match self.loading.load(component, context.settings()) {
+            match loading.load(component, context.settings()) {
                 Ok(loaded) => drop(self.loaded.insert(digest, LoadedGuest::Component(loaded))),
                 Err(error) if self.replacing.is_some() => {
                     tracing::warn!(%digest, %error, "a guest of the log does not load");
@@ -116,9 +154,7 @@ impl Guests {
             Some((_, Some(loaded))) => Ok(loaded.clone()),
             Some((guest, None)) => {
                 let LoggedGuest { name, version, digest, .. } = &**guest;
-                bail!(
-                    "the log has no room for the guest {name} {version}, SHA-256 {digest}; name its file with --guest"
-                );
+                bail!("the log has no room for the guest {name} {version}, SHA-256 {digest}; {}", self.advice);
             }
             None => bail!("the log names no guest for generation {generation}"),
         }
@@ -160,11 +196,11 @@ impl LoadedGuest {
         }
     }
 
-    /// Returns true for the same guest.
+    /// Returns true for the same guest with the same settings: a log that goes on after a restart may have others.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Component(one), Self::Component(other)) => one.description().2 == other.description().2,
-            (Self::Native(_), Self::Native(_)) => true,
+            (Self::Component(one), Self::Component(other)) => one.is(other),
+            (Self::Native(one), Self::Native(other)) => one.is(other),
             _ => false,
         }
     }
@@ -196,7 +232,42 @@ impl ThreadReplayer {
     }
 }
 
+/// Returns the limits under which the calls of a log are repeated: its memory, on which faults depend, and far more time than a call took.
+fn limits(here: Limits, logged: Option<LoggedMemory>) -> Limits {
+    let bytes_max = logged.map_or(here.memory_bytes_max, |memory| memory.bytes_max.min(MEMORY_BYTES_HIGHEST));
+    let bytes_ceiling = logged.map_or(0, |memory| memory.bytes_ceiling.min(MEMORY_BYTES_HIGHEST));
+    Limits {
+        // Another guest may need more than the log granted.
+        memory_bytes_ceiling: here.memory_bytes_ceiling.max(bytes_ceiling),
+        memory_bytes_max: bytes_max,
+        deadline: here.deadline.max(here.deadline_ceiling) * SLOWER_MAX,
+        ..here
+    }
+}
+
 /// Writes a fault as a log does.
 pub(in crate::cli) fn logged(fault: &Fault) -> LoggedFault {
     LoggedFault { kind: fault.kind().into(), text: fault.to_string() }
+}
+
+/// How much slower than the node this machine may be, or how much busier.
+const SLOWER_MAX: u32 = 10;
+/// Highest memory that a configuration allows an instance. A log may say anything.
+const MEMORY_BYTES_HIGHEST: usize = 4096 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replay_has_the_memory_of_the_log_and_more_time() {
+        let here = Limits::default();
+        let logged = LoggedMemory { bytes_max: 64 << 20, bytes_ceiling: 32 << 20 };
+        let replayed = limits(here, Some(logged));
+        assert_eq!((replayed.memory_bytes_max, replayed.memory_bytes_ceiling), (64 << 20, here.memory_bytes_ceiling));
+        assert!(replayed.deadline >= here.deadline_ceiling * 10);
+        assert_eq!(limits(here, None).memory_bytes_max, here.memory_bytes_max);
+        let lie = LoggedMemory { bytes_max: usize::MAX, bytes_ceiling: usize::MAX };
+        assert_eq!(limits(here, Some(lie)).memory_bytes_max, MEMORY_BYTES_HIGHEST);
+    }
 }

@@ -20,7 +20,6 @@ use anyhow::bail;
 use clap::Args;
 use herd_node::config::HerdConfig;
 use herd_recording::LogReader;
-use herd_runtime::Engine;
 
 use self::run::{Replayed, replay_all};
 use super::numbers::{counted, whole};
@@ -43,7 +42,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "NUMBER", conflicts_with = "as_transcripts")]
     decision: Option<u64>,
     /// Write the first example of each difference to this directory, as a transcript that expects what was decided at the time. Without
-    /// differences, the first decision of each command.
+    /// differences, the first decision of each command. Files that exist are kept.
     #[arg(long, value_name = "DIR")]
     as_transcripts: Option<PathBuf>,
     /// Threads that replay. Default: one for each processor.
@@ -54,7 +53,7 @@ pub(super) struct ReplayArgs {
     json: bool,
 }
 
-/// Replays a log. Fails if a decision differs.
+/// Replays a log. Fails if a decision differs, or the log is damaged: what is before the damage is replayed and shown.
 pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut log = LogReader::open(&args.recording)?;
     let with = match (&args.guest, args.native) {
@@ -62,13 +61,16 @@ pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<E
         (None, true) => With::Native,
         (None, false) => With::Recorded,
     };
-    let mut guests = Guests::new(&Engine::new(config.runtime.limits())?, with);
+    let mut guests = Guests::new(config.runtime.limits(), with);
     if let Some(number) = args.decision {
         return one::explain(&mut log, &mut guests, number);
     }
     let threads = args.threads.or(std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let replayed = replay_all(&mut log, &mut guests, threads)?;
     if replayed.tally.decisions == 0 {
+        if let Some(damage) = replayed.damage {
+            return Err(damage.into());
+        }
         bail!("{} holds no decision yet; a running node writes them once a second", args.recording.display());
     }
     for path in log.cut() {
@@ -80,7 +82,10 @@ pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<E
         print(&replayed, threads);
     }
     if let Some(directory) = &args.as_transcripts {
-        transcripts::write(&args.recording, &mut Guests::recorded(&guests), &replayed, directory)?;
+        transcripts::write(&args.recording, &mut Guests::recorded(&guests)?, &replayed, directory)?;
+    }
+    if let Some(damage) = replayed.damage {
+        return Err(damage.into());
     }
     Ok(if replayed.tally.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

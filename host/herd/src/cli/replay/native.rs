@@ -3,6 +3,8 @@
 //! Proves that the component decides as the logic that it was built from, and replays without any of the sandbox. Bounds: none; the
 //! logic is the one that this program was built with.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use herd_logic::Herd;
 use herd_recording::{Call, RecordedCall, RecordedReads};
@@ -11,21 +13,27 @@ use herd_sdk::{Context, Decision, Logic, Settings, decide_inputs};
 
 /// The default logic with the settings of a log.
 #[derive(Clone)]
-pub(in crate::cli) struct NativeGuest(Herd);
+pub(in crate::cli) struct NativeGuest(Arc<Herd>);
 
 /// Decides calls on one thread.
 pub(in crate::cli) struct NativeReplayer {
-    logic: Herd,
+    logic: Arc<Herd>,
     records: RecordedReads,
 }
 
 impl NativeGuest {
     pub(super) fn new(settings: Settings) -> anyhow::Result<Self> {
-        Herd::configure(&settings).map(Self).context("the default logic refuses the settings of the log")
+        let logic = Herd::configure(&settings).context("the default logic refuses the settings of the log")?;
+        Ok(Self(Arc::new(logic)))
+    }
+
+    /// Returns true for the same loading, which has the same settings.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(super) fn replayer(&self) -> NativeReplayer {
-        NativeReplayer { logic: self.0.clone(), records: RecordedReads::default() }
+        NativeReplayer { logic: Arc::clone(&self.0), records: RecordedReads::default() }
     }
 }
 
@@ -36,7 +44,7 @@ impl NativeReplayer {
         match recorded.call.as_call() {
             Call::Inputs(inputs) => {
                 let bytes = inputs.bytes().len();
-                return decide_inputs(recorded.at, &self.records, &self.logic, inputs.iter(), bytes);
+                return decide_inputs(recorded.at, &self.records, &*self.logic, inputs.iter(), bytes);
             }
             Call::Reports(reports) => {
                 self.logic.reports(&read_reports(reports.bytes(), reports.words()), &mut context);

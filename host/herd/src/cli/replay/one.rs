@@ -13,6 +13,7 @@ use herd_sdk::{Decision, Effect, FanOut};
 use jiff::Timestamp;
 
 use super::guest::{Guests, LoadedGuest, logged};
+use super::parts::split;
 
 /// Finds a decision, makes it again and prints it. Fails if it differs.
 pub(super) fn explain(log: &mut LogReader, guests: &mut Guests, number: u64) -> anyhow::Result<ExitCode> {
@@ -33,6 +34,10 @@ pub(super) fn explain(log: &mut LogReader, guests: &mut Guests, number: u64) -> 
                     read.key.escape_ascii()
                 );
             }
+            if !explained.output.is_empty() {
+                say!("{:<10}while it decided the whole call", "printed");
+                explained.output.iter().for_each(|line| say!("  {line}"));
+            }
             (explained.decided.map_err(|fault| logged(&fault)), explained.backtrace)
         }
         LoadedGuest::Native(guest) => (Ok(guest.replayer().repeat(&call.recorded)), vec![]),
@@ -42,11 +47,15 @@ pub(super) fn explain(log: &mut LogReader, guests: &mut Guests, number: u64) -> 
             let differences = diff(before, after);
             if differences.is_empty() {
                 say!("{:<10}{}", "same", if before == after { "bit for bit" } else { "the same effects" });
-            } else {
+                true
+            } else if differs(&call.recorded.call, index, before, after) {
                 say!("{:<10}it decides otherwise", "different");
                 print_effects(after, &call.recorded.call, index);
+                false
+            } else {
+                say!("{:<10}the same effects; another input of its call is decided otherwise", "same");
+                true
             }
-            differences.is_empty()
         }
         (_, Err(fault)) => {
             say!("{:<10}{}: {}", "fault", fault.kind, fault.text);
@@ -68,6 +77,18 @@ pub(super) fn explain(log: &mut LogReader, guests: &mut Guests, number: u64) -> 
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Returns whether two decisions of a call, which differ, do so in the effects of one of its inputs.
+fn differs(call: &OwnedCall, index: usize, before: &Decision, after: &Decision) -> bool {
+    if !matches!(call, OwnedCall::Inputs(_)) {
+        return true;
+    }
+    let parts = split(call, before, after).into_iter();
+    let differing: Vec<usize> =
+        parts.filter(|(_, before, after)| !diff(before, after).is_empty()).map(|(subject, ..)| subject.index).collect();
+    // Effects that moved from one input to the next are a difference of neither alone.
+    differing.is_empty() || differing.contains(&index)
+}
+
 /// Finds the call of a decision.
 pub(super) fn find(log: &mut LogReader, guests: &mut Guests, number: u64) -> anyhow::Result<LoggedCall> {
     let mut range: Option<(u64, u64)> = None;
@@ -77,6 +98,7 @@ pub(super) fn find(log: &mut LogReader, guests: &mut Guests, number: u64) -> any
             LogBlock::Guest(generation, guest) => guests.add(generation, guest)?,
             LogBlock::Calls(block) => {
                 let end = block.number() + block.decisions();
+                // The number of a block is at least 1.
                 range = Some((range.map_or(block.number(), |(first, _)| first.min(block.number())), end - 1));
                 if !(block.number()..end).contains(&number) {
                     continue;
@@ -223,4 +245,28 @@ fn quoted(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     if bytes.is_empty() { "-".into() } else { bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use herd_sdk::{Awaiting, Input, InputBatch, Mark, Progress, Reply};
+
+    use super::*;
+
+    #[test]
+    fn decision_differs_only_where_its_own_input_does() {
+        let batch: InputBatch = [b"A\n", b"B\n"].map(|bytes| Input { bytes, mark: Mark::More }).into_iter().collect();
+        let call = OwnedCall::Inputs(batch);
+        let decision = |replies: [&str; 2]| {
+            let mut decision = Decision::default();
+            for reply in replies {
+                let bytes = decision.copy(reply.as_bytes());
+                decision.effects.push(Effect::Reply(Reply { bytes, tie: None }));
+                decision.effects.push(Effect::Done(Progress { consumed: 2, awaits: Awaiting::Delimiter(b'\n') }));
+            }
+            decision
+        };
+        let (before, after) = (decision(["a", "b"]), decision(["a", "x"]));
+        assert_eq!([0, 1].map(|index| differs(&call, index, &before, &after)), [false, true]);
+    }
 }

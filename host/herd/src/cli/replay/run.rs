@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::anyhow;
-use herd_recording::{CallsBlock, LogBlock, LogReader};
+use herd_recording::{CallsBlock, LogBlock, LogError, LogReader};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ pub(super) struct Replayed {
     /// Look-ups of keys that were not looked up at the time.
     pub(super) missing: u64,
     pub(super) seconds: f64,
+    /// Where the log is damaged. What is before that was replayed, and perhaps a few blocks behind it.
+    pub(super) damage: Option<LogError>,
 }
 
 /// Calls of a block, with the guest of each generation that decides in it.
@@ -36,23 +38,32 @@ struct Job {
     guests: Vec<(u64, LoadedGuest)>,
 }
 
+/// Result of one thread.
+#[derive(Default)]
+struct Worked {
+    tally: Tally,
+    missing: u64,
+    /// A call of the log that cannot be decoded.
+    damage: Option<LogError>,
+}
+
 impl Replayed {
     pub(super) fn json(&self) -> Value {
-        let Self { tally, node, guests, lost, missing, seconds } = self;
+        let Self { tally, node, guests, lost, missing, seconds, damage } = self;
         json!({
             "node": node, "guests": guests, "calls": tally.calls, "decisions": tally.decisions, "lines": tally.lines,
             "same": tally.same, "exact": tally.exact, "different": tally.different, "not_compared": tally.not_compared,
-            "lost": lost, "missing_reads": missing, "seconds": seconds,
+            "lost": lost, "missing_reads": missing, "seconds": seconds, "damage": damage.as_ref().map(ToString::to_string),
             "decisions_per_s": tally.decisions as f64 / seconds, "differences": tally.json(),
         })
     }
 }
 
-/// Replays everything that is left of a log.
+/// Replays everything that is left of a log, up to where it is damaged.
 ///
 /// # Errors
 ///
-/// The log is damaged, or a guest does not load.
+/// A guest does not load.
 pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usize) -> anyhow::Result<Replayed> {
     let bar = std::io::stderr().is_terminal().then(|| {
         let style = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left").ok();
@@ -61,7 +72,8 @@ pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usiz
     let (jobs, waiting) = sync_channel(BLOCKS_MAX);
     let (waiting, stopped) = (Arc::new(Mutex::new(waiting)), AtomicBool::new(false));
     let stopped = &stopped;
-    let (mut lost, mut named, mut seconds) = (0, Vec::<LoadedGuest>::new(), 0.0);
+    let (mut lost, mut named, mut seconds) = (0_u64, Vec::<String>::new(), 0.0);
+    let mut damage = None;
     let results = std::thread::scope(|scope| {
         let start = |_: usize| {
             let waiting = Arc::clone(&waiting);
@@ -72,18 +84,27 @@ pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usiz
         drop(waiting);
         let mut began = None;
         let mut feed = || -> anyhow::Result<()> {
-            while let Some(block) = log.next_block()? {
+            loop {
+                let block = match log.next_block() {
+                    Ok(Some(block)) => block,
+                    Ok(None) => return Ok(()),
+                    Err(error) => {
+                        damage = Some(error);
+                        return Ok(());
+                    }
+                };
                 match block {
                     LogBlock::Context(context) => guests.enter(context)?,
                     LogBlock::Guest(generation, guest) => guests.add(generation, guest)?,
                     LogBlock::Calls(block) => {
                         // Loading guests is not replaying.
                         began.get_or_insert_with(Instant::now);
-                        lost += block.lost();
+                        lost = lost.saturating_add(block.lost());
                         let deciding = guests.deciding()?;
                         for (_, guest) in &deciding {
-                            if !named.iter().any(|known| known.is(guest)) {
-                                named.push(guest.clone());
+                            let text = guest.text();
+                            if !named.contains(&text) {
+                                named.push(text);
                             }
                         }
                         // Every thread has stopped at an error, which is below.
@@ -94,7 +115,6 @@ pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usiz
                 }
                 bar.iter().for_each(|bar| bar.set_position(log.progress().1));
             }
-            Ok(())
         };
         let fed = feed();
         drop(jobs);
@@ -106,18 +126,19 @@ pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usiz
     bar.iter().for_each(ProgressBar::finish_and_clear);
     let (mut tally, mut missing) = (Tally::default(), 0);
     for result in results? {
-        let (counted, missed) = result??;
+        let Worked { tally: counted, missing: missed, damage: damaged } = result??;
         tally.merge(counted);
         missing += missed;
+        // A call that cannot be decoded is before anything that the reader came to.
+        damage = damaged.or(damage);
     }
     let node = guests.context().map_or(String::new(), |context| context.node.clone());
-    let guests = named.iter().map(LoadedGuest::text).collect();
-    Ok(Replayed { tally, node, guests, lost, missing, seconds: seconds.max(1e-9) })
+    Ok(Replayed { tally, node, guests: named, lost, missing, seconds: seconds.max(1e-9), damage })
 }
 
-/// Repeats the calls of blocks until there are none.
-fn work(waiting: &Mutex<Receiver<Job>>, stopped: &AtomicBool) -> anyhow::Result<(Tally, u64)> {
-    let mut tally = Tally::default();
+/// Repeats the calls of blocks until there are none, or one of them cannot be decoded.
+fn work(waiting: &Mutex<Receiver<Job>>, stopped: &AtomicBool) -> anyhow::Result<Worked> {
+    let mut worked = Worked::default();
     let mut replayers: Vec<(LoadedGuest, ThreadReplayer)> = vec![];
     loop {
         let job = waiting.lock().map_err(|_| anyhow!("a thread panicked"))?.recv();
@@ -125,10 +146,23 @@ fn work(waiting: &Mutex<Receiver<Job>>, stopped: &AtomicBool) -> anyhow::Result<
         if stopped.load(Ordering::Relaxed) {
             continue;
         }
+        // Those of other settings are done with: each holds an instance.
+        replayers.retain(|(known, replayer)| {
+            let is_needed = guests.iter().any(|(_, guest)| known.is(guest));
+            worked.missing += if is_needed { 0 } else { replayer.missing_reads() };
+            is_needed
+        });
         let mut replay = || -> anyhow::Result<()> {
             let mut last: Option<(u64, usize)> = None;
             for call in block.calls() {
-                let call = call?;
+                let call = match call {
+                    Ok(call) => call,
+                    Err(error) => {
+                        stopped.store(true, Ordering::Relaxed);
+                        worked.damage = Some(error);
+                        return Ok(());
+                    }
+                };
                 let index = match last {
                     Some((generation, index)) if generation == call.generation.0 => index,
                     _ => {
@@ -140,7 +174,7 @@ fn work(waiting: &Mutex<Receiver<Job>>, stopped: &AtomicBool) -> anyhow::Result<
                 };
                 last = Some((call.generation.0, index));
                 let decided = replayers[index].1.repeat(&call.recorded)?;
-                tally.compare(&call, &decided);
+                worked.tally.compare(&call, &decided);
             }
             Ok(())
         };
@@ -149,8 +183,8 @@ fn work(waiting: &Mutex<Receiver<Job>>, stopped: &AtomicBool) -> anyhow::Result<
             return Err(error);
         }
     }
-    let missing = replayers.iter().map(|(_, replayer)| replayer.missing_reads()).sum();
-    Ok((tally, missing))
+    worked.missing += replayers.iter().map(|(_, replayer)| replayer.missing_reads()).sum::<u64>();
+    Ok(worked)
 }
 
 fn replayer_of(replayers: &mut Vec<(LoadedGuest, ThreadReplayer)>, guest: &LoadedGuest) -> usize {

@@ -24,7 +24,7 @@ pub(super) struct Tally {
     /// Of these, the ones that are the same bit for bit.
     pub(super) exact: u64,
     pub(super) different: u64,
-    /// Decisions that faulted for lack of time: they need not do so again.
+    /// Decisions that faulted for lack of time, at the time or now: they need not do so each time.
     pub(super) not_compared: u64,
     kinds: BTreeMap<Kind, Count>,
     /// Differences over the limit of kinds.
@@ -89,7 +89,7 @@ impl Tally {
                 self.different += different;
                 self.same += decisions.saturating_sub(different);
             }
-            (Err(fault), _) if depends_on_time(fault) => self.not_compared += decisions,
+            (Err(fault), _) | (_, Err(fault)) if depends_on_time(fault) => self.not_compared += decisions,
             (Err(before), Err(after)) if before.kind == after.kind => {
                 self.same += decisions;
                 self.exact += if before == after { decisions } else { 0 };
