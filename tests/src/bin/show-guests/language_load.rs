@@ -38,12 +38,18 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let faulted = faults(&herd);
         reporter.show(&format!("{language}: faults at full load, pipeline 1 and 32"), faulted, faulted == 0);
         reporter.tell(&format!("{language}: cost per decision"), rates.join(", "));
+        let needs =
+            if language == "rust" { "10 ms, the default" } else { "100 ms, which the guest states that it needs" };
+        reporter.tell(&format!("{language}: processor time that a call may take"), needs);
         reporter.tell(&format!("{language}: memory of the process"), memory(&up));
         let bytes = std::fs::metadata(&file)?.len() as f64;
         reporter.tell(&format!("{language}: size of the guest"), format!("{:.2} MB", bytes / 1e6));
 
         herd.places().behave(Behaviour::Body(megabyte()));
-        bench(&herd, 20, &["--connections", "4", "--clients", "100", "--mix", "iamat=50,whatsat=50"])?;
+        // A load that is answered by fallbacks alone would have no fault: places have to come, before it and behind it.
+        ensure_places(&herd, language)?;
+        bench(&herd, seconds, &["--connections", "4", "--clients", "100", "--mix", "iamat=50,whatsat=50"])?;
+        ensure_places(&herd, language)?;
         let faulted = faults(&herd) - faulted;
         reporter.show(&format!("{language}: faults with upstream answers of 1 MB"), faulted, faulted == 0);
     }
@@ -59,6 +65,16 @@ fn bench(herd: &Herd, seconds: u64, arguments: &[&str]) -> Result<f64> {
     ensure!(said.contains("wrong answers: 0, broken connections: 0"), "{said}{errors}");
     let answers = said.lines().find_map(|line| line.split_once(" answers in ")?.0.trim().parse::<f64>().ok());
     answers.context("the report has no number of answers")
+}
+
+/// Fails unless a question is answered with places of the upstream.
+fn ensure_places(herd: &Herd, language: &str) -> Result<()> {
+    let mut client = herd.client("Riley");
+    client.ask("IAMAT shown +34.05-118.44 1479413884");
+    let answer = client.ask_places("WHATSAT shown 10 5");
+    let places = answer.1.as_ref().and_then(|json| json["results"].as_array()).map_or(0, Vec::len);
+    ensure!(places == 5, "{language} answers with {places} places: {answer:?}");
+    Ok(())
 }
 
 /// Returns the faults of the active generation.
