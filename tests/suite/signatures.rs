@@ -233,6 +233,39 @@ fn node_with_damaged_signatures_fetches_them_from_a_neighbour() {
     eventually("its copy is mended", mended);
 }
 
+/// Goal: no swap costs a node the signatures by which it loads its guest after a restart. Method: a canary is promoted by a swap of the same file
+/// without signatures, and by one with them; what serves then is swapped to again, with signatures that do not count; a restart.
+#[test]
+fn signatures_of_a_canary_are_needed_to_promote_it_and_survive_a_bad_swap_to_the_same_guest() {
+    let plan = Herd::of_one();
+    let [release, stranger] = ["release", "stranger"].map(|name| Signer::new(&plan, name));
+    let herd = plan.with(&release.trusted());
+    let mut riley = herd.run("Riley");
+    let built_in = herd.serving("Riley");
+    let guest = copy_guest(&herd, HELLO, "hello");
+    release.sign(&herd, &guest);
+    let good = fs::read(Signer::signatures(&guest)).unwrap();
+    herd.swap_with(&guest, &["--node", "Riley", "--canary", "50%"]).unwrap();
+    fs::remove_file(Signer::signatures(&guest)).unwrap();
+    let said = herd.swap(&guest, &[]).unwrap_err();
+    assert!(said.contains("not parsed: it is not signed"), "{said}");
+    assert_eq!(herd.serving("Riley"), built_in);
+    assert!(!herd.status("Riley")["generations"]["canary"].is_null(), "the canary goes on");
+    fs::write(Signer::signatures(&guest), &good).unwrap();
+    herd.swap(&guest, &[]).unwrap();
+    let served = herd.serving("Riley");
+    assert_ne!(served, built_in);
+
+    fs::remove_file(Signer::signatures(&guest)).unwrap();
+    stranger.sign(&herd, &guest);
+    assert!(herd.swap(&guest, &[]).is_err());
+    riley.terminate();
+    riley.wait();
+    assert_eq!(fs::read(stored(&herd, "signatures", "Riley", &served)).unwrap(), good);
+    let _riley = herd.run("Riley");
+    assert_eq!(herd.serving("Riley"), served, "it loads after a restart");
+}
+
 /// Goal: the end of a key stops new guests, not those that serve; its removal stops both, at the next start.
 #[test]
 fn key_that_expired_leaves_its_guest_serving_and_one_that_was_removed_does_not() {

@@ -14,8 +14,10 @@ use bytes::Bytes;
 use herd_audit::{Entry, Stage};
 use herd_model::{Digest, GuestFiles, SwapOptions};
 use herd_peers::Peers;
-use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, ParticipantHost, Plan};
+use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, ParticipantHost, Plan, SignatureJudge};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
+use herd_signing::SignaturePolicy;
+use herd_sys::clock::unix_now;
 
 use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
@@ -157,6 +159,19 @@ impl RolloutAdapter {
 
     fn candidate(&self) -> MutexGuard<'_, Option<(Digest, Candidate)>> {
         self.candidate.lock()
+    }
+}
+
+/// Judge of the signatures that a node stores, by its keys.
+#[derive(Debug)]
+pub(crate) struct StoredSignatures(pub(crate) SignaturePolicy);
+
+impl SignatureJudge for StoredSignatures {
+    fn replaces(&self, guest: &[u8], stored: &[u8], signatures: &[u8]) -> bool {
+        let (Self(policy), now) = (self, unix_now());
+        let files = |signatures| GuestFiles { signatures: Some(signatures), ..guest.into() };
+        // Damaged ones give way to any, as do those of a key that is trusted no more.
+        policy.accept(files(signatures), now).is_ok() || policy.recognize(files(stored), now).is_err()
     }
 }
 

@@ -43,7 +43,7 @@ use crate::port::{ADMIN_SOCKET, Port, Purpose};
 use crate::process::NodeProcess;
 use crate::records_host::RecordsAdapter;
 use crate::records_store::{RecordsStore, housekeeping};
-use crate::rollout_host::RolloutAdapter;
+use crate::rollout_host::{RolloutAdapter, StoredSignatures};
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::NodeSwap;
 use crate::traces::NodeTraces;
@@ -123,7 +123,8 @@ impl Node {
         let traces = NodeTraces::start(config, name)?;
         let tracer = traces.as_ref().map(|traces| traces.tracer().clone());
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
-        let rollout_store = RolloutStore::new(state, name);
+        let signatures = Arc::new(StoredSignatures(config.swap.policy(*built_in)));
+        let rollout_store = RolloutStore::new(state, name).judged_by(signatures);
         let (table, stored) = (replica.table(), rollout_store.clone());
         let judge = Judge::of(config, name, engine, *built_in, state);
         let initial = InitialGenerations::of(config, name, engine, (guest, *built_in), table, stored, state);

@@ -82,7 +82,7 @@ mod status;
 mod store;
 
 pub use guests::GuestDisk;
-pub use host::ParticipantHost;
+pub use host::{ParticipantHost, SignatureJudge};
 pub use machine::{MachineAction, Preparation, RolloutMachine, RolloutStart};
 pub use protocol::{
     Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, SwapId, SwapSignatures,

@@ -18,6 +18,7 @@ use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 
 use crate::guests::GuestDisk;
+use crate::host::SignatureJudge;
 use crate::protocol::{HerdState, HerdSwap};
 
 /// State of a node that survives a restart.
@@ -55,6 +56,7 @@ pub struct RolloutStore {
     guests: FileStore,
     transcripts: FileStore,
     signatures: FileStore,
+    judge: Option<Arc<dyn SignatureJudge>>,
 }
 
 impl RolloutStore {
@@ -68,7 +70,13 @@ impl RolloutStore {
         let transcripts = FileStore::new(state.join(TRANSCRIPTS_DIRECTORY).join(&name), GUESTS_MAX);
         let signatures = FileStore::new(state.join(SIGNATURES_DIRECTORY).join(&name), GUESTS_MAX);
         let file = files.path(&format!("{name}.json"));
-        Self { node: node.into(), file, files, guests, transcripts, signatures }
+        Self { node: node.into(), file, files, guests, transcripts, signatures, judge: None }
+    }
+
+    /// Has a judge decide which signatures replace others of the same guest. Without one, the newest do.
+    #[must_use]
+    pub fn judged_by(self, judge: Arc<dyn SignatureJudge>) -> Self {
+        Self { judge: Some(judge), ..self }
     }
 
     /// Reads the stored state. None if there is none or it is damaged; damage is logged.
@@ -95,9 +103,13 @@ impl RolloutStore {
         signed: &[(Digest, Arc<[u8]>)],
     ) -> io::Result<()> {
         for (guest, signatures) in signed {
-            // Others of the same guest take their place.
             let name = signatures_name(*guest);
-            if std::fs::read(self.signatures.path(&name)).is_ok_and(|stored| *stored == **signatures) {
+            let stored = std::fs::read(self.signatures.path(&name)).ok();
+            // Whoever proposes a swap chooses the signatures that come with it, also of the guest that serves already: they must not cost the
+            // node those by which it loads that guest after a restart.
+            if stored
+                .is_some_and(|stored| *stored == **signatures || !self.replaces(*guest, guests, &stored, signatures))
+            {
                 renew(&self.signatures.path(&name))?;
             } else {
                 self.signatures.write(&name, &[signatures])?;
@@ -120,6 +132,20 @@ impl RolloutStore {
         let text = stored.encode()?;
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         self.files.write(&file, &[&text])
+    }
+
+    /// Returns whether signatures take the place of the stored ones of a guest.
+    fn replaces(
+        &self,
+        guest: Digest,
+        guests: &[(Digest, Option<Arc<[u8]>>)],
+        stored: &[u8],
+        signatures: &[u8],
+    ) -> bool {
+        let Some(judge) = &self.judge else { return true };
+        let in_memory = guests.iter().find(|(digest, _)| *digest == guest).and_then(|(_, bytes)| bytes.clone());
+        let bytes = in_memory.or_else(|| self.guest(guest));
+        bytes.is_none_or(|bytes| judge.replaces(&bytes, stored, signatures))
     }
 
     /// Reads the bytes of a guest. None if the file is absent, or damaged: then it is removed.
@@ -363,6 +389,31 @@ mod tests {
         }
         let kept = |guest: &[u8]| store.signatures(Digest::of(guest)).is_some();
         assert!(kept(b"one") && kept(&[19]) && !kept(&[1]), "evicted as guests are");
+    }
+
+    #[derive(Debug)]
+    struct ByMira;
+
+    impl SignatureJudge for ByMira {
+        fn replaces(&self, guest: &[u8], _stored: &[u8], signatures: &[u8]) -> bool {
+            guest == b"one" && signatures.starts_with(b"by mira")
+        }
+    }
+
+    #[test]
+    fn store_keeps_good_signatures_when_the_judge_refuses_those_of_a_later_swap() {
+        let scratch = Scratch::new();
+        let store = RolloutStore::new(&scratch.0, "Riley").judged_by(Arc::new(ByMira));
+        for signatures in [b"by mira".as_slice(), b"by nobody", b""] {
+            put(&store, &signed(b"one", signatures)).unwrap();
+            assert_eq!(store.signatures(Digest::of(b"one")).as_deref(), Some(&b"by mira"[..]));
+        }
+        // The guest itself may be on disk only.
+        let from_disk = PendingWrite { guests: vec![(Digest::of(b"one"), None)], ..signed(b"one", b"by nobody") };
+        put(&store, &from_disk).unwrap();
+        assert_eq!(store.signatures(Digest::of(b"one")).as_deref(), Some(&b"by mira"[..]));
+        put(&store, &signed(b"one", b"by mira and ada")).unwrap();
+        assert_eq!(store.signatures(Digest::of(b"one")).as_deref(), Some(&b"by mira and ada"[..]));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Candidate {
 impl GenerationRegistry {
     /// Makes a candidate ready to serve. Compiles and rehearses: never call it on a worker thread. First ends a canary or a
     /// shadow of another guest, because one candidate exists at a time. A canary of the same guest is promoted: it is loaded and
-    /// rehearsed already.
+    /// rehearsed already, and judged by the signatures of this swap.
     ///
     /// # Errors
     ///
@@ -87,6 +87,10 @@ impl GenerationRegistry {
         let canary = self.snapshot.load().canary.clone();
         if let Some(canary) = canary {
             if canary.generation().digest() == Digest::of(bytes) {
+                // The files of the swap are those that are stored, and without their signatures a restart would not load the guest. A key
+                // may have ended since it became a canary, too.
+                AcceptedGuest::of_candidate(&self.context.policy, files)
+                    .inspect_err(|_| self.stage_counts.rejected())?;
                 let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
                 let forms = self.check_forms(&generation, downgrade)?;
                 // Its bytes are stored since it became a canary.
