@@ -1,8 +1,11 @@
 //! Credential helpers: programs that ask a store of passwords, by docker's protocol.
 
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,8 +59,9 @@ pub(super) fn run(program: &Path, server: &str) -> Result<Option<Credential>, Re
     };
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        // A process that the helper left behind may hold the pipe open, hence the limit, which is that of a pipe.
-        let _ = stdout.take(OUTPUT_BYTES_MAX).read_to_end(&mut output);
+        // All that the helper wrote is in the pipe by now. A process that it left behind may hold the pipe open, hence no wait for an end, and the
+        // limit, which is that of a pipe.
+        let _ = without_waiting(stdout).take(OUTPUT_BYTES_MAX).read_to_end(&mut output);
     }
     if !status.success() {
         let is_unknown = String::from_utf8_lossy(&output).contains("credentials not found");
@@ -68,6 +72,14 @@ pub(super) fn run(program: &Path, server: &str) -> Result<Option<Credential>, Re
         (Some(user), Some(secret)) => Ok(Some(Credential::of(user, secret))),
         _ => Err(failed("its answer has no user and secret")),
     }
+}
+
+/// Returns a pipe whose reads fail where they would wait.
+fn without_waiting(pipe: ChildStdout) -> File {
+    // The standard library sets this on sockets only; the call is the same for any descriptor.
+    let descriptor = UnixStream::from(OwnedFd::from(pipe));
+    let _ = descriptor.set_nonblocking(true);
+    File::from(OwnedFd::from(descriptor))
 }
 
 /// A helper may ask a person for a passphrase.
