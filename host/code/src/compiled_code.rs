@@ -138,7 +138,7 @@ pub enum CodeNotAccepted {
     )]
     NoKeys,
     /// The signatures do not suffice.
-    #[error("the compiled code is not accepted: {0}")]
+    #[error("the compiled code is not accepted: {}; herd sign BUNDLE --key FILE signs the guest and its code in the bundle", .0.reasons())]
     Signatures(NotAccepted),
 }
 
@@ -188,7 +188,9 @@ mod tests {
         let (key, other) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
         let mut code = code();
         let unsigned = code.accepted_by(&policy(&[&key], 1), Duration::ZERO).unwrap_err();
-        assert!(unsigned.to_string().starts_with("the compiled code is not accepted: it is not signed"), "{unsigned}");
+        let unsigned = unsigned.to_string();
+        assert!(unsigned.starts_with("the compiled code is not accepted: it is not signed"), "{unsigned}");
+        assert!(unsigned.contains("herd sign BUNDLE --key FILE") && !unsigned.contains("minisig"), "{unsigned}");
         code.sign(&key, "made in a test").unwrap();
         let read = CompiledCode::decode(&code.encode()).unwrap();
         assert_eq!(read, code);

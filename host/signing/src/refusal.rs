@@ -22,8 +22,21 @@ pub struct NotAccepted {
 
 impl std::error::Error for NotAccepted {}
 
+/// With what to type for a component. Other files are signed in other ways: see [`NotAccepted::reasons`].
 impl fmt::Display for NotAccepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_reasons(f)?;
+        f.write_str("; herd sign GUEST --key FILE adds a signature to GUEST.minisig, which herd swap GUEST sends along")
+    }
+}
+
+impl NotAccepted {
+    /// Returns what it has and what is missing, without what to type.
+    pub fn reasons(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| self.write_reasons(f))
+    }
+
+    fn write_reasons(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requirement: SignatureRequirement { threshold, keys }, verdicts, unreadable } = self;
         let valid = SignatureRequirement::signers(verdicts, |verdict| *verdict == Verdict::Valid);
         let named = |name: &str| keys.get(name).map_or_else(|| name.into(), |trusted| shown(name, trusted.key.id()));
@@ -67,7 +80,7 @@ impl fmt::Display for NotAccepted {
                 Verdict::Unknown => write!(f, "; {key} signed it, which is not one of `swap.require_signature.keys`")?,
             }
         }
-        f.write_str("; herd sign GUEST --key FILE adds a signature to GUEST.minisig, which herd swap GUEST sends along")
+        Ok(())
     }
 }
 
