@@ -17,4 +17,5 @@ pub(super) fn explain(error: &clap::Error) -> Option<String> {
     })
 }
 
-const COMMANDS: [&str; 9] = ["bench", "completions", "feed", "man", "new", "record", "replay", "sim", "test"];
+const COMMANDS: [&str; 10] =
+    ["bench", "compile", "completions", "feed", "man", "new", "record", "replay", "sim", "test"];
