@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use herd_model::Digest;
 use herd_tests::{
-    DEFAULT_GUEST, HELLO, Herd, Process, Signer, Tampering, WATCH, copy_guest, eventually, tamperings, tool,
+    DEFAULT_GUEST, Fixture, HELLO, Herd, Process, Signer, Tampering, WATCH, copy_guest, eventually, tamperings, tool,
 };
 use serde_json::Value;
 
@@ -336,6 +337,34 @@ fn previous_generation_without_signatures_is_left_out_at_a_start_that_requires_t
         let audit = audit(&herd, "Riley");
         if audit.matches("it is not signed").count() > 1 { Ok(()) } else { Err(audit) }
     });
+}
+
+/// Goal: a key that is missing for one start does not cost the records that its guest wrote. Method: a record of the second form, which only
+/// that guest converts; a start without the key, and one with it.
+#[test]
+fn guest_that_converts_records_survives_a_start_at_which_its_key_is_missing() {
+    let herd = Herd::of_one();
+    let [release, other] = ["release", "other"].map(|name| Signer::new(&herd, name));
+    let guest = herd.scratch().write("second.wasm", fs::read(Fixture::SecondForm).unwrap());
+    release.sign(&herd, &guest);
+    let mut riley = herd.run_with("Riley", &[&release.trusted()]);
+    herd.swap(&guest, &[]).unwrap();
+    let told = herd.client("Riley").ask("IAMAT kiwi +34.068930-118.445127 1520023934.918963997");
+    assert!(herd.herd(&["swap", "--built-in"]).status.success());
+    let located = || herd.client("Riley").ask_places("WHATSAT kiwi 1 1").0;
+    assert_eq!(located(), told);
+    let restart = |riley: &mut Process, settings: &[&str]| {
+        riley.terminate();
+        riley.wait();
+        herd.run_with("Riley", settings)
+    };
+    riley = restart(&mut riley, &[&other.trusted()]);
+    assert_ne!(located(), told, "nobody answers for what would convert it");
+    let digest = Digest::of(&fs::read(&guest).unwrap()).to_string();
+    herd.await_audited("Riley", &["at the start: ", &release.id, "which is not one of"]);
+    assert!(stored(&herd, "forms", "Riley", &digest).exists());
+    let _riley = restart(&mut riley, &[&release.trusted()]);
+    assert_eq!(located(), told);
 }
 
 #[test]

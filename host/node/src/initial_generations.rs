@@ -89,7 +89,7 @@ impl InitialGenerations {
     pub(crate) fn load(self) -> Result<LoadedGenerations, LoadError> {
         let mut loaded = self.load_serving()?;
         loaded.refused.extend(loaded.generations.left_out().cloned());
-        loaded.generations.keep_forms(&self.forms);
+        loaded.refused.extend(loaded.generations.keep_forms(&self.forms));
         self.warn_of_expired_keys(&loaded.generations);
         Ok(loaded)
     }

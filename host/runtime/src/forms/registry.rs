@@ -4,7 +4,7 @@
 //! has to remove it. A candidate is added once it is rehearsed, so that one that fails never converts for generations that
 //! serve. The other list keeps the converters of guests that may have written records ([`kept`](super::kept)).
 //!
-//! Knows nothing of who reads. Bounds: as many converters as generations, and those that are kept; one log line per second.
+//! Knows nothing of who reads. Bounds: as many converters as generations, and those that are kept; [`SPARED_MAX`] guests on disk besides; one log line per second.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::forms::conversion::NotConverted;
 use crate::forms::converter::Converter;
-use crate::forms::kept::{Standing, trim};
+use crate::forms::kept::{RETIRED_MAX, Standing, trim};
 use crate::forms::store::FormsStore;
 
 /// Registry of the converters of a node.
@@ -30,6 +30,8 @@ pub(crate) struct FormsRegistry {
     kept: Mutex<Vec<Arc<Converter>>>,
     /// Files of kept guests that are not on disk yet.
     unsaved: Mutex<Vec<(Digest, SignedGuest)>>,
+    /// Guests that are not kept, whose files stay all the same.
+    spared: Mutex<Vec<Digest>>,
     /// Set once the node said where to store guests.
     store: OnceLock<FormsStore>,
     unconvertible: AtomicU64,
@@ -43,6 +45,7 @@ impl Default for FormsRegistry {
             converters: ArcSwap::default(),
             kept: Mutex::default(),
             unsaved: Mutex::default(),
+            spared: Mutex::default(),
             store: OnceLock::new(),
             unconvertible: AtomicU64::new(0),
             log: LogThrottle::new(1),
@@ -123,6 +126,16 @@ impl FormsRegistry {
             .rcu(|known| [Arc::downgrade(converter)].into_iter().chain(known.iter().cloned()).collect::<Vec<_>>());
     }
 
+    /// Leaves the files of a guest on the disk whose converter this process cannot have, and another may: a key that is missing in the
+    /// configuration by mistake must not cost the records of its guests. Those that are spared last stay.
+    pub(crate) fn spare(&self, guest: Digest) {
+        let mut spared = self.spared.lock();
+        spared.push(guest);
+        if spared.len() > SPARED_MAX {
+            spared.remove(0);
+        }
+    }
+
     /// Writes the guests of kept converters to disk, and removes others there. Waits for the disk.
     pub(crate) fn save(&self) {
         let unsaved = std::mem::take(&mut *self.unsaved.lock());
@@ -135,7 +148,9 @@ impl FormsRegistry {
         for (digest, guest) in unsaved {
             store.write(digest, &guest);
         }
-        store.retain(&self.kept_digests());
+        let mut stored = self.kept_digests();
+        stored.extend(self.spared.lock().iter());
+        store.retain(&stored);
         let kept = self.kept.lock().clone();
         // A canary has decided for clients, but its code is in no cache.
         kept.iter().for_each(|converter| converter.cache_code());
@@ -165,6 +180,9 @@ impl FormsRegistry {
         self.unconvertible.load(Ordering::Relaxed)
     }
 }
+
+/// Guests whose files are spared: as many as retired converters of a node.
+const SPARED_MAX: usize = RETIRED_MAX;
 
 /// Adds a converter as the newest. One of the same guest, from a generation before, goes.
 fn with(kept: &mut Vec<Arc<Converter>>, converter: &Arc<Converter>) {

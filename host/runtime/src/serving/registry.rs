@@ -36,7 +36,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::{Engine, EngineStatus};
-use crate::engine::inspect::LoadError;
+use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::converter::Converter;
 use crate::forms::registry::FormsRegistry;
 use crate::forms::store::FormsStore;
@@ -204,26 +204,35 @@ impl GenerationRegistry {
 
     /// Opens a directory for the guests whose converters the node keeps beyond their generation, and loads those that are in it.
     /// Call it once, before the first call is decided: until then, a record that only such a guest converts is unknown. Compiles
-    /// what is not in the code cache. A guest that does not load is logged and removed.
-    pub fn keep_forms(&self, directory: &Path) {
+    /// what is not in the code cache. Returns the guests that do not load, with the reasons, which are logged too. One that wants signatures,
+    /// code or memory stays on the disk, for a start at which it has them; another one is removed.
+    pub fn keep_forms(&self, directory: &Path) -> Vec<(Digest, LoadError)> {
         let stored = self.context.forms.open(FormsStore::new(directory, &self.settings.node));
+        let mut refused = Vec::new();
         // The newest first, because each becomes the oldest.
         for guest in stored.iter().rev() {
             // Its code runs as that of a generation does, so it needs the same signatures.
             let accepted = AcceptedGuest::at_start(&self.context.policy, guest.files());
             let compiled = accepted.and_then(|accepted| self.engine.compile(accepted.bytes()));
-            let restored = compiled.map_err(|error| error.to_string()).and_then(|compiled| {
+            let restored = compiled.and_then(|compiled| {
                 Converter::kept(&self.engine, &compiled, &self.settings, &self.context.instances)
-                    .map_err(|fault| fault.to_string())
+                    .map_err(|fault| LoadError { stage: Stage::Checked, reason: fault.to_string() })
             });
             match restored {
                 Ok(converter) => self.context.forms.restore(&Arc::new(converter)),
                 Err(error) => {
-                    tracing::warn!(node = %self.settings.node, digest = %guest.digest().short(), error, "cannot load a guest whose records other guests may have to read");
+                    tracing::warn!(node = %self.settings.node, digest = %guest.digest().short(), %error, "cannot load a guest whose records other guests may have to read");
+                    refused.push((guest.digest(), error));
                 }
             }
         }
+        // The oldest first, because the newest stay.
+        let wants = |error: &LoadError| matches!(error.stage, Stage::Parsed | Stage::Compiled);
+        for (digest, _) in refused.iter().rev().filter(|(_, error)| wants(error)) {
+            self.context.forms.spare(*digest);
+        }
         self.settle_forms();
+        refused
     }
 
     /// Returns the digests of the active guest and of the previous one. None for a previous one that failed its probation.
