@@ -16,4 +16,4 @@ pub use bundle::{BadBundle, Bundle};
 pub use compiled_code::{
     BadCode, CODE_BYTES_MAX, CODE_FILE_BYTES_MAX, CodeNotAccepted, CompiledCode, SignCodeError, Wanted,
 };
-pub use exchange::{Action, Exchange, ExchangePort, Incoming, Malformed, Permissions, SearchId};
+pub use exchange::{Action, Exchange, ExchangePort, FoundCode, Incoming, Malformed, Permissions, SearchId};

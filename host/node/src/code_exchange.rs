@@ -16,12 +16,17 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use herd_code::{Action, CompiledCode, Exchange, ExchangePort, Incoming, Permissions, SearchId, Wanted};
+use herd_code::{
+    Action, CodeNotAccepted, CompiledCode, Exchange, ExchangePort, FoundCode, Incoming, Permissions, SearchId, Wanted,
+};
 use herd_model::{Digest, GuestFiles};
 use herd_peers::Peers;
-use herd_runtime::{CodeSource, CodeTarget, CompiledGuest, Engine, GenerationRegistry, LoadError, Stage};
+use herd_runtime::{
+    CodeOrigin, CodeSource, CodeTarget, CodeTrust, CompiledGuest, Engine, GenerationRegistry, LoadError, Stage,
+};
 use herd_signing::SignaturePolicy;
 use herd_sys::clock::unix_now;
+use herd_sys::file_bytes_max;
 
 use crate::code_store::CodeStore;
 use crate::config::HerdConfig;
@@ -37,7 +42,7 @@ pub(crate) struct CodeExchange {
 /// Event for the thread of the exchange.
 enum Event {
     Received(String, Incoming),
-    Search(Wanted, Arc<[u8]>, Sender<Result<CompiledCode, String>>),
+    Search(Wanted, Arc<[u8]>, Sender<Result<FoundCode, String>>),
     Compiled(Wanted, Result<CompiledCode, String>),
 }
 
@@ -80,7 +85,8 @@ impl Judge {
         }
         let signed = || {
             let code = self.own(Digest::of(guest))?;
-            let held = engine.keep_compiled(guest, Some(&code.code));
+            let origin = self.signers(&code).ok()?;
+            let held = engine.keep_code(guest, &code.code, origin);
             held.inspect_err(|error| tracing::warn!(node = %self.node, %error, "signed code of a guest is not used"))
                 .ok()
         };
@@ -88,13 +94,49 @@ impl Judge {
     }
 
     /// Error of a guest without code. `why` is what other nodes said.
-    fn without_code(&self, why: &str) -> LoadError {
+    fn without_code(&self, guest: Digest, why: &str) -> LoadError {
         let asked =
             if why.is_empty() { "no linked node is named in `swap.compilers`".into() } else { format!("asked {why}") };
         let target = self.target.rounded();
+        // Whoever brought a bundle of another version would be told to bring one.
+        let unfit = self.store.unfit(&self.wanted(guest));
+        let unfit =
+            unfit.iter().map(|of| format!("; the code that was brought to it is for {} by {}", of.target, of.compiler));
+        let mut unfit: String = unfit.collect();
+        if !unfit.is_empty() {
+            unfit = format!("{unfit}, and it runs that by {}", self.compiler);
+        }
         let reason = format!(
-            "this node does not compile guests, and got no code for {target}: {asked}; name a node that is linked to it in `swap.compilers`, or \
+            "this node does not compile guests, and got no code for {target}: {asked}{unfit}; name a node that is linked to it in `swap.compilers`, or \
              swap to a signed bundle of herd compile GUEST --target {target}"
+        );
+        LoadError { stage: Stage::Compiled, reason }
+    }
+
+    /// Returns whose code this node runs, by its configuration: none but its own if it compiles.
+    pub(crate) fn trust(config: &HerdConfig, engine: &Engine) -> CodeTrust {
+        if config.runtime.compile && engine.compiles() {
+            return CodeTrust::default();
+        }
+        CodeTrust { compilers: config.swap.compilers.clone(), requirement: config.swap.signatures() }
+    }
+
+    /// Returns the origin of code that keys of this node have signed.
+    ///
+    /// # Errors
+    ///
+    /// They have not.
+    fn signers(&self, code: &CompiledCode) -> Result<CodeOrigin, CodeNotAccepted> {
+        code.accepted_by(&self.policy, unix_now()).map(|provenance| CodeOrigin::of(&provenance))
+    }
+
+    /// Error of a guest of the configuration without code.
+    pub(crate) fn without_brought_code(&self) -> LoadError {
+        let target = self.target.rounded();
+        let reason = format!(
+            "this build has no compiler, and a node starts before there are links to one: `guest` in the configuration has to name a bundle whose \
+             code the keys of `swap.require_signature` signed, which herd compile GUEST --target {target} and herd sign make elsewhere; without \
+             `guest` the node starts with the guest of its program"
         );
         LoadError { stage: Stage::Compiled, reason }
     }
@@ -196,7 +238,7 @@ impl CodeExchange {
         Ok(code)
     }
 
-    fn search(&self, digest: Digest, guest: &[u8]) -> Result<CompiledCode, String> {
+    fn search(&self, digest: Digest, guest: &[u8]) -> Result<FoundCode, String> {
         let (reply, found) = channel();
         let search = Event::Search(self.judge.wanted(digest), guest.into(), reply);
         self.events.send(search).map_err(|_| STOPPING.to_string())?;
@@ -210,10 +252,14 @@ impl CodeSource for CodeExchange {
             return Ok(held);
         }
         let digest = Digest::of(files.guest);
-        let code = self.search(digest, files.guest).map_err(|why| self.judge.without_code(&why))?;
-        let kind = if code.signatures.is_empty() { "compiled by a node" } else { "signed" };
-        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, kind, "took compiled code of a guest");
-        self.engine.keep_compiled(files.guest, Some(&code.code)).map(Some)
+        let FoundCode { code, compiler } =
+            self.search(digest, files.guest).map_err(|why| self.judge.without_code(digest, &why))?;
+        let origin = match compiler {
+            Some(name) => CodeOrigin::Compiler(name),
+            None => self.judge.signers(&code).map_err(|why| self.judge.without_code(digest, &why.to_string()))?,
+        };
+        tracing::info!(node = %self.judge.node, digest = digest.short(), target = code.of.target, %origin, "took compiled code of a guest");
+        self.engine.keep_code(files.guest, &code.code, origin).map(Some)
     }
 }
 
@@ -224,7 +270,7 @@ struct Driver {
     /// Weak: the peers' host holds the exchange.
     peers: Weak<Peers>,
     compilations: Option<SyncSender<(Wanted, Arc<[u8]>)>>,
-    searching: BTreeMap<SearchId, Sender<Result<CompiledCode, String>>>,
+    searching: BTreeMap<SearchId, Sender<Result<FoundCode, String>>>,
 }
 
 impl Driver {
@@ -241,6 +287,7 @@ impl Driver {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let Some(peers) = self.peers.upgrade() else { return };
+            self.exchange.limit_files(file_bytes_max(CODE_COPIES));
             // Asked for rather than told, so that nothing is missed.
             self.exchange.linked(peers.linked().into_iter().collect(), Instant::now());
             self.handle(event, Instant::now());
@@ -327,4 +374,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// Wait for a search. The exchange ends each before that.
 const SEARCH_MAX: Duration = Duration::from_secs(240);
 const COMPILATIONS_MAX: usize = 8;
+/// Copies of a file of code in memory at once: as it came, without its signatures, and as the engine makes it.
+const CODE_COPIES: u64 = 3;
 const STOPPING: &str = "the node is stopping";

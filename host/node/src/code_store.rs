@@ -9,7 +9,7 @@ use std::path::Path;
 use herd_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
 use herd_model::Digest;
 use herd_runtime::CodeTarget;
-use herd_sys::{FileStore, file_name};
+use herd_sys::{FileStore, file_bytes_max, file_name};
 
 /// Signed code of a node.
 #[derive(Clone, Debug)]
@@ -37,26 +37,45 @@ impl CodeStore {
     /// Finds code that runs where `wanted` says, and that `accepts` takes: of several, that which uses most of the processor.
     pub(crate) fn find(&self, wanted: &Wanted, accepts: impl Fn(&CompiledCode) -> bool) -> Option<CompiledCode> {
         let own: CodeTarget = wanted.target.parse().ok()?;
-        let entries = std::fs::read_dir(self.files.directory()).ok()?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let prefix = format!("{}-", wanted.guest);
-        let of_guest =
-            paths.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)));
-        let codes = of_guest.filter_map(|path| {
-            let is_sane = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CODE_FILE_BYTES_MAX as u64);
-            let code = CompiledCode::decode(&is_sane.then(|| std::fs::read(&path).ok())??).ok()?;
+        let codes = self.codes_of(wanted.guest).filter_map(|code| {
             let target: CodeTarget = code.of.target.parse().ok()?;
-            let fits =
-                code.of.guest == wanted.guest && code.of.compiler == wanted.compiler && own.check_runs(&target).is_ok();
+            let fits = code.of.compiler == wanted.compiler && own.check_runs(&target).is_ok();
             (fits && accepts(&code)).then_some((target, code))
         });
         // One that runs another's code uses at least as much of the processor.
         let best = codes.reduce(|best, next| if next.0.check_runs(&best.0).is_ok() { next } else { best });
         best.map(|(_, code)| code)
     }
+
+    /// Returns what the code of a guest is for that this node has and cannot use. Reads the files.
+    pub(crate) fn unfit(&self, wanted: &Wanted) -> Vec<Wanted> {
+        let own = wanted.target.parse::<CodeTarget>().ok();
+        let runs = |code: &Wanted| {
+            let target = code.target.parse().ok();
+            code.compiler == wanted.compiler
+                && own.as_ref().zip(target).is_some_and(|(own, target)| own.check_runs(&target).is_ok())
+        };
+        self.codes_of(wanted.guest).map(|code| code.of).filter(|code| !runs(code)).collect()
+    }
+
+    /// Reads the code of a guest, as far as there is memory for it.
+    fn codes_of(&self, guest: Digest) -> impl Iterator<Item = CompiledCode> {
+        let entries = std::fs::read_dir(self.files.directory()).into_iter().flatten();
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let prefix = format!("{guest}-");
+        let bytes_max = CODE_FILE_BYTES_MAX.min(file_bytes_max(COPIES)) as u64;
+        paths.filter_map(move |path| {
+            let is_of_guest = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+            let is_sane = is_of_guest && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= bytes_max);
+            let code = CompiledCode::decode(&is_sane.then(|| std::fs::read(&path).ok())??).ok()?;
+            (code.of.guest == guest).then_some(code)
+        })
+    }
 }
 
 const DIRECTORY: &str = "signed-code";
+/// Copies of a file in memory while it is loaded: its bytes, its code, and what the engine makes of that.
+const COPIES: u64 = 3;
 /// The targets of a fleet for the guests of the last swaps; 0.7 MiB each.
 const FILES_MAX: usize = 32;
 
@@ -84,6 +103,11 @@ mod tests {
         assert_eq!(found("x86_64-linux+v2").as_deref(), Some("x86_64-linux+v2"));
         assert_eq!(found("x86_64-linux").as_deref(), Some("x86_64-linux"));
         assert_eq!(found("x86_64-linux+v3+small"), None, "other reservations");
+        let of_another = store.unfit(&wanted("x86_64-linux+v2"));
+        let mut of_another: Vec<_> = of_another.iter().map(|of| (&*of.target, &*of.compiler)).collect();
+        of_another.sort_unstable();
+        let expected = [("aarch64-linux", "c 1"), ("x86_64-linux+v3", "c 1"), ("x86_64-linux+v3", "c 2")];
+        assert_eq!(of_another, expected, "what a refusal names");
         let unsigned = |code: &CompiledCode| code.of.target != "x86_64-linux+v3";
         let found = store.find(&wanted("x86_64-linux+v3"), unsigned).map(|code| code.of.target);
         assert_eq!(found.as_deref(), Some("x86_64-linux+v2"), "what is not accepted is passed over");

@@ -79,6 +79,7 @@ impl Node {
     ) -> Result<(), StartError> {
         let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
         client_certificate(config, name, node)?;
+        engine.trust_code(Judge::trust(config, engine));
         Upstreams::new(name, &config.upstreams, &config.places.sources)?;
         let replica = Replica::without_log(replica_config(config, name));
         let store = RolloutStore::new(state, name);
@@ -126,6 +127,7 @@ impl Node {
         let signatures = Arc::new(StoredSignatures(config.swap.policy(*built_in)));
         let rollout_store = RolloutStore::new(state, name).judged_by(signatures);
         let (table, stored) = (replica.table(), rollout_store.clone());
+        engine.trust_code(Judge::trust(config, engine));
         let judge = Judge::of(config, name, engine, *built_in, state);
         let initial = InitialGenerations::of(config, name, engine, (guest, *built_in), table, stored, state);
         // Compiling takes a while, and other nodes of this process start on the same thread.

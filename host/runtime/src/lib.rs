@@ -56,6 +56,7 @@ pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::decision_diff::{Difference, diff, has_same_effects};
 pub use shadow::report::{ShadowReport, ShadowStatus};
 
+pub use engine::code_origin::{CodeOrigin, CodeTrust};
 pub use engine::code_target::{CodeTarget, Reservation, UnknownTarget, WrongTarget};
 pub use engine::import_advice::{ImportAdvice, ImportCause};
 pub use engine::inspect::{LoadError, Stage};

@@ -89,6 +89,14 @@ impl HostMemory {
         self.bytes_max.saturating_sub(self.reserve())
     }
 
+    /// Returns the length of the longest file of which there is memory for so many copies, in bytes. One of [`FILE_BYTES_MIN`] always has
+    /// room: it fits into the reserve. None if the system does not say.
+    #[must_use]
+    pub fn file_bytes_max(&self, copies: u64) -> Option<u64> {
+        let free = self.bytes_short().saturating_sub(self.bytes_used()?);
+        Some((free / copies.max(1)).max(FILE_BYTES_MIN))
+    }
+
     fn reserve(&self) -> u64 {
         (self.bytes_max / 8).clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX)
     }
@@ -114,6 +122,13 @@ impl HostMemory {
         let is = if was { used > short.saturating_sub(self.reserve() / 2) } else { used > short };
         SHORT.swap(is, Ordering::Relaxed) != is
     }
+}
+
+/// Returns the length of the longest file of which this process has memory for so many copies now, in bytes.
+#[must_use]
+pub fn file_bytes_max(copies: u64) -> usize {
+    let bytes = HostMemory::read().and_then(|memory| memory.file_bytes_max(copies));
+    bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// Tests whether the memory of this process was short when [`HostMemory::watch`] last looked. False if nobody looks.
@@ -205,6 +220,8 @@ const RESERVE_BYTES_MAX: u64 = 128 << 20;
 
 /// Limits below this are looked at often: with more, the reserve is larger than anything allocated in a quarter of a second.
 const SMALL_BYTES: u64 = 2 << 30;
+/// A few copies of a file of this length fit into the least reserve. The guest in the program and most guests in Rust are shorter.
+const FILE_BYTES_MIN: u64 = 4 << 20;
 
 /// Groups are nested a few deep.
 const DEPTH_MAX: usize = 32;
@@ -269,6 +286,19 @@ mod tests {
         let memory = HostMemory::read_in(root.path()).unwrap();
         assert_eq!((memory.bytes_max(), memory.set_by()), (1024 * MIB, "machine"));
         assert_eq!((memory.bytes_used(), memory.bytes_short()), (Some(768 * MIB), 896 * MIB));
+    }
+
+    #[test]
+    fn host_memory_has_room_for_copies_of_a_file_in_what_is_left() {
+        let root = tree(&[
+            MACHINE,
+            ("proc/self/cgroup", "0::/\n"),
+            ("sys/fs/cgroup/memory.max", "134217728\n"),
+            ("sys/fs/cgroup/memory.current", "54525952\n"),
+        ]);
+        let memory = HostMemory::read_in(root.path()).unwrap();
+        assert_eq!(memory.file_bytes_max(3), Some(20 * MIB), "60 of the 112 MiB below the reserve are left");
+        assert_eq!(memory.file_bytes_max(60), Some(FILE_BYTES_MIN));
     }
 
     #[test]

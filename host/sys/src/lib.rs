@@ -44,7 +44,7 @@ pub use file_store::FileStore;
 pub use handshakes::{HandshakeLimit, HandshakeLimits, HandshakePermit, Handshakes};
 pub use held_directory::HeldDirectory;
 pub use histogram::{Histogram, HistogramCounts};
-pub use host_memory::{HostMemory, memory_is_short};
+pub use host_memory::{HostMemory, file_bytes_max, memory_is_short};
 pub use host_port::{Host, HostError, HostPort, LookupError, Resolver};
 pub use inherited_sockets::{InheritedSocketError, InheritedSockets, PassedBy, socket_name, socket_name_elsewhere};
 pub use log_throttle::LogThrottle;

@@ -9,8 +9,8 @@
 //! Any message may be lost: a question is repeated until it is answered. No clock, socket or thread: time is an argument, and what is to be
 //! done comes out as [`Action`]s.
 //!
-//! Bounds: [`SEARCHES_MAX`] searches of this node, [`RELAYS_MAX`] for peers, of files of [`RELAY_BYTES_MAX`] bytes, [`JOBS_MAX`] compilations for others, [`HELD_MAX`] files in memory of [`HELD_BYTES_MAX`] bytes, and the
-//! waits in `search`.
+//! Bounds: [`SEARCHES_MAX`] searches of this node, [`RELAYS_MAX`] for peers, of files of [`RELAY_BYTES_MAX`] bytes, [`JOBS_MAX`] compilations for others, [`HELD_MAX`] files in memory of [`HELD_BYTES_MAX`] bytes,
+//! those of others for [`HELD_UNASKED_MAX`] after the last question; files for which the host has memory; and the waits in `search`.
 
 mod message;
 mod search;
@@ -67,7 +67,16 @@ pub enum Action {
     /// Compile this component, and report with [`Exchange::compiled`].
     Compile(Wanted, Arc<[u8]>),
     /// A search of this node has ended: with code that the port accepted, or with the reasons.
-    Ended(SearchId, Result<CompiledCode, String>),
+    Ended(SearchId, Result<FoundCode, String>),
+}
+
+/// Code that a search has found, and that the port has accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundCode {
+    /// The code.
+    pub code: CompiledCode,
+    /// Neighbour that the configuration names as a compiler, and that has made it. None: it was accepted for its signatures.
+    pub compiler: Option<String>,
 }
 
 /// Exchange of one node.
@@ -79,6 +88,8 @@ pub struct Exchange {
     /// Files that neighbours may get, newest last.
     held: VecDeque<Held>,
     next_search: u64,
+    /// Longest file for which this host has memory now, in bytes.
+    file_bytes_max: usize,
     actions: Vec<Action>,
 }
 
@@ -103,6 +114,8 @@ struct Held {
     /// This node has made the code.
     compiled: bool,
     is_signed: bool,
+    /// When it was last asked for.
+    asked_at: Instant,
 }
 
 impl Exchange {
@@ -110,7 +123,13 @@ impl Exchange {
     #[must_use]
     pub fn new(permissions: Permissions) -> Self {
         let (linked, searches, jobs) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Self { permissions, linked, searches, jobs, held: VecDeque::new(), next_search: 0, actions: Vec::new() }
+        let (held, actions) = (VecDeque::new(), Vec::new());
+        Self { permissions, linked, searches, jobs, held, next_search: 0, file_bytes_max: usize::MAX, actions }
+    }
+
+    /// Takes the length of the longest file for which this host has memory now, in bytes. A longer one is not downloaded.
+    pub fn limit_files(&mut self, bytes_max: usize) {
+        self.file_bytes_max = bytes_max;
     }
 
     /// Returns what is to be done since the last call.
@@ -164,7 +183,7 @@ impl Exchange {
         match result {
             Ok(code) => {
                 self.jobs.swap_remove(at);
-                self.offer(wanted, (code.encode().into(), false), true, waiting);
+                self.offer(wanted, (code.encode().into(), false), true, waiting, now);
             }
             Err(why) => {
                 for peer in waiting {
@@ -178,7 +197,7 @@ impl Exchange {
     /// Returns whether nothing is under way, so that time changes nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.searches.is_empty() && self.jobs.is_empty()
+        self.searches.is_empty() && self.jobs.is_empty() && self.held.iter().all(|held| held.compiled)
     }
 
     /// Handles the message of a neighbour.
@@ -196,7 +215,7 @@ impl Exchange {
             Message::Nothing { wanted, compile, why } => {
                 self.answered(from, (&wanted, compile), Answer::Nothing(why), now);
             }
-            Message::Get { digest, offset } => self.send_chunk(from, digest, offset),
+            Message::Get { digest, offset } => self.send_chunk(from, digest, offset, now),
             Message::Part(chunk) => self.received(from, chunk, port, now),
             Message::NotFound(digest) => self.not_found(from, digest, now),
         }
@@ -206,6 +225,8 @@ impl Exchange {
     /// Repeats questions, and ends what has waited for too long.
     pub fn tick(&mut self, now: Instant) {
         self.jobs.retain(|job| job.failed.as_ref().is_none_or(|(_, until)| now < *until));
+        // What this node has made it keeps, because nobody else has it. The rest is on the disk of this node or of another one.
+        self.held.retain(|held| held.compiled || now < held.asked_at + HELD_UNASKED_MAX);
         // What compiles goes on; a component that nobody waits for any more is not waited for.
         self.jobs.retain(|job| {
             job.download.is_none() || (now < job.asked_at + UNASKED_MAX && now < job.progress_at + UNASKED_MAX)
@@ -243,7 +264,7 @@ impl Exchange {
             // One after the other: each of them would compile.
             let is_hopeful =
                 search.asked.values().any(|asked| asked.compile && !matches!(asked.answer, Answer::Nothing(_)));
-            let fresh = |name: &&String| search.asked.get(*name).is_none_or(|asked| !asked.compile);
+            let fresh = |name: &&String| search.asked.get(*name).is_none_or(|asked| !asked.was_asked_to_compile());
             let mut next = self.permissions.compilers.iter().filter(|name| self.linked.contains(*name)).filter(fresh);
             if !is_hopeful && let Some(compiler) = next.next() {
                 let compiler = compiler.clone();
@@ -253,6 +274,18 @@ impl Exchange {
         if self.permissions.takes_signed || search.own.is_none() {
             let unasked: Vec<String> =
                 self.linked.iter().filter(|peer| !search.asked.contains_key(*peer)).cloned().collect();
+            // A compiler that cannot compile may have signed code, which an operator brought to it.
+            let refused = search.asked.iter().filter_map(|(peer, asked)| match &asked.answer {
+                Answer::Nothing(why) if asked.compile && self.linked.contains(peer) => {
+                    Some((peer.clone(), why.clone()))
+                }
+                _ => None,
+            });
+            if self.permissions.takes_signed {
+                for (peer, why) in refused.collect::<Vec<_>>() {
+                    search.ask_for_signed(&peer, why, now);
+                }
+            }
             for peer in unasked {
                 // Not back to where the question of a peer came from.
                 if search.own.is_some() || !search.waiting.contains(&peer) {
@@ -266,13 +299,15 @@ impl Exchange {
     fn wanted(&mut self, from: &str, wanted: Wanted, compile: bool, hops: u8, port: &impl ExchangePort, now: Instant) {
         // Who asks for a compilation trusts this node's own, and who does not needs signatures.
         let is_of_use = |held: &&Held| held.wanted == wanted && if compile { held.compiled } else { held.is_signed };
-        if let Some(Held { digest, file, compiled, .. }) = self.held.iter().find(is_of_use) {
+        if let Some(at) = self.held.iter().position(|held| is_of_use(&held)) {
+            let Held { digest, file, compiled, asked_at, .. } = &mut self.held[at];
+            *asked_at = now;
             let offer =
                 Message::Offer { wanted, compile, digest: *digest, bytes: file.len() as u64, compiled: *compiled };
             return self.send(from, &offer);
         }
         if !compile && let Some(file) = port.code(&wanted) {
-            return self.offer(&wanted, (file, true), false, BTreeSet::from([from.to_string()]));
+            return self.offer(&wanted, (file, true), false, BTreeSet::from([from.to_string()]), now);
         }
         let answer =
             if compile { self.compile_for(from, &wanted, port, now) } else { self.pass_on(from, &wanted, hops, now) };
@@ -317,7 +352,7 @@ impl Exchange {
         match port.component(wanted.guest) {
             Some(component) => self.actions.push(Action::Compile(wanted.clone(), component)),
             None => {
-                let (download, _) = Download::new(wanted.guest, GUEST_BYTES_MAX, from, now);
+                let (download, _) = Download::new(wanted.guest, GUEST_BYTES_MAX.min(self.file_bytes_max), from, now);
                 job.download = Some(download);
                 self.send(from, &Message::Get { digest: wanted.guest, offset: 0 });
             }
@@ -333,8 +368,12 @@ impl Exchange {
             return Ok(search.is_found());
         }
         let relays = self.searches.iter().filter(|search| search.own.is_none()).count();
-        if hops == 0 || relays >= RELAYS_MAX || self.linked.iter().all(|peer| peer == from) {
+        if hops == 0 || self.linked.iter().all(|peer| peer == from) {
             return Err(HAS_NONE.into());
+        }
+        // Told to wait, and so asked again: a refusal would be final, and fail a swap for which the code is two links away.
+        if relays >= RELAYS_MAX {
+            return Ok(false);
         }
         let mut search = Search::new(wanted.clone(), None, hops - 1, now);
         search.waiting.insert(from.into());
@@ -349,10 +388,17 @@ impl Exchange {
     }
 
     fn download_offers(&mut self, now: Instant) {
+        let room = self.file_bytes_max;
         for search in self.searches.iter_mut().filter(|search| search.download.is_none()) {
             let Some((peer, Offer { digest, bytes, compiled })) = search.offer() else { continue };
             if search.own.is_none() && bytes > RELAY_BYTES_MAX {
                 search.answer(&peer, Answer::Nothing("it is too large to be passed on".into()), now);
+                continue;
+            }
+            // Before the first byte: the kernel would end the process for the last one, again after each restart.
+            if bytes > room {
+                let why = format!("its code has {} MiB, and this host has memory for {} MiB", bytes >> 20, room >> 20);
+                search.answer(&peer, Answer::Nothing(why), now);
                 continue;
             }
             let (download, _) = Download::new(digest, bytes.min(CODE_FILE_BYTES_MAX), &peer, now);
@@ -361,7 +407,10 @@ impl Exchange {
         }
     }
 
-    fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64) {
+    fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64, now: Instant) {
+        for held in self.held.iter_mut().filter(|held| held.digest == digest) {
+            held.asked_at = now;
+        }
         let components =
             self.searches.iter().filter_map(|search| Some((search.wanted.guest, &search.own.as_ref()?.component)));
         let held = self.held.iter().map(|held| (held.digest, &held.file));
@@ -414,24 +463,25 @@ impl Exchange {
             Err(why) => return self.refuse(at, from, why.to_string(), now),
         };
         let is_signed = !code.signatures.is_empty();
-        if search.own.is_some() {
-            let is_named = self.permissions.compilers.iter().any(|name| name == from);
-            let from_compiler = is_named && search.download.as_ref().is_some_and(|download| download.compiled);
-            if let Err(why) = port.accept(from_compiler, &code) {
-                return self.refuse(at, from, why, now);
-            }
+        let is_named = self.permissions.compilers.iter().any(|name| name == from);
+        let from_compiler = is_named && search.download.as_ref().is_some_and(|download| download.compiled);
+        if search.own.is_some()
+            && let Err(why) = port.accept(from_compiler, &code)
+        {
+            return self.refuse(at, from, why, now);
         }
         if !is_signed && search.own.is_none() {
             return self.refuse(at, from, "its code is not signed, so nobody else may run it".into(), now);
         }
         let search = self.searches.swap_remove(at);
         if is_signed {
-            self.offer(&search.wanted, (file.into(), true), false, search.waiting);
+            self.offer(&search.wanted, (file.into(), true), false, search.waiting, now);
         } else {
             self.tell_nothing(&search);
         }
         if let Some(own) = search.own {
-            self.actions.push(Action::Ended(own.id, Ok(code)));
+            let compiler = from_compiler.then(|| from.to_string());
+            self.actions.push(Action::Ended(own.id, Ok(FoundCode { code, compiler })));
         }
     }
 
@@ -460,10 +510,11 @@ impl Exchange {
         (file, is_signed): (Arc<[u8]>, bool),
         compiled: bool,
         waiting: BTreeSet<String>,
+        now: Instant,
     ) {
         let (digest, bytes) = (Digest::of(&file), file.len() as u64);
         self.held.retain(|held| held.wanted != *wanted || held.compiled != compiled);
-        self.held.push_back(Held { wanted: wanted.clone(), digest, file, compiled, is_signed });
+        self.held.push_back(Held { wanted: wanted.clone(), digest, file, compiled, is_signed, asked_at: now });
         let is_over = |held: &VecDeque<Held>| held.iter().map(|held| held.file.len()).sum::<usize>() > HELD_BYTES_MAX;
         // The newest stays whatever its size is.
         while self.held.len() > HELD_MAX || (self.held.len() > 1 && is_over(&self.held)) {
@@ -511,6 +562,8 @@ const JOBS_MAX: usize = 4;
 /// Files in memory: the targets of a fleet.
 const HELD_MAX: usize = 8;
 const HELD_BYTES_MAX: usize = 64 << 20;
+/// For how long a file is in memory that this node did not make and nobody asks for: longer than the pauses of a download.
+const HELD_UNASKED_MAX: Duration = Duration::from_secs(60);
 /// For how long the reason of a failed compilation is remembered, so that an answer that was lost does not begin it anew.
 const FAILED_KEPT: Duration = Duration::from_secs(10);
 /// For how long a component is waited for without a question.

@@ -48,6 +48,8 @@ pub(crate) struct Own {
 pub(crate) struct Asked {
     /// To compile.
     pub(crate) compile: bool,
+    /// Why it does not compile, once it is asked for signed code after that.
+    pub(crate) refusal: Option<String>,
     pub(crate) answer: Answer,
     pub(crate) asked_at: Instant,
     pub(crate) heard: Instant,
@@ -75,6 +77,13 @@ pub(crate) struct Offer {
     pub(crate) compiled: bool,
 }
 
+impl Asked {
+    /// Returns whether it is asked to compile, or was before it was asked for signed code.
+    pub(crate) fn was_asked_to_compile(&self) -> bool {
+        self.compile || self.refusal.is_some()
+    }
+}
+
 impl Search {
     pub(crate) fn new(wanted: Wanted, own: Option<Own>, hops: u8, now: Instant) -> Self {
         Self {
@@ -91,8 +100,17 @@ impl Search {
 
     /// Notes that a neighbour is asked.
     pub(crate) fn ask(&mut self, peer: &str, compile: bool, now: Instant) {
-        self.asked.insert(peer.into(), Asked { compile, answer: Answer::Silent, asked_at: now, heard: now });
+        let asked = Asked { compile, refusal: None, answer: Answer::Silent, asked_at: now, heard: now };
+        self.asked.insert(peer.into(), asked);
         self.poll_at = now;
+    }
+
+    /// Notes that a neighbour which does not compile is asked for signed code.
+    pub(crate) fn ask_for_signed(&mut self, peer: &str, refusal: String, now: Instant) {
+        self.ask(peer, false, now);
+        if let Some(asked) = self.asked.get_mut(peer) {
+            asked.refusal = Some(refusal);
+        }
     }
 
     /// Notes the answer of a neighbour to this question. An answer to an earlier one, from before it was asked to compile, counts for nothing.
@@ -153,8 +171,9 @@ impl Search {
     /// Returns whether nobody can help any more.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         // A link to a compiler may come up yet.
-        let is_young =
-            self.own.is_some() && self.asked.values().all(|asked| !asked.compile) && now < self.began + LINK_WAIT;
+        let is_young = self.own.is_some()
+            && self.asked.values().all(|asked| !asked.was_asked_to_compile())
+            && now < self.began + LINK_WAIT;
         if now >= self.began + SEARCH_MAX {
             return true;
         }
@@ -165,7 +184,10 @@ impl Search {
     /// Reasons of those that were asked, for whoever waits.
     pub(crate) fn reasons(&self) -> String {
         let reasons = self.asked.iter().filter_map(|(peer, asked)| match &asked.answer {
-            Answer::Nothing(why) => Some(format!("{peer}: {why}")),
+            Answer::Nothing(why) => {
+                let refusal = asked.refusal.as_ref().map(|refusal| format!("{refusal}; for signed code: "));
+                Some(format!("{peer}: {}{why}", refusal.unwrap_or_default()))
+            }
             _ => None,
         });
         reasons.collect::<Vec<_>>().join("; ")

@@ -112,7 +112,7 @@ impl Net {
                             };
                             node.exchange.compiled(&wanted, result, now);
                         }
-                        Action::Ended(_, result) => node.ended.push(result),
+                        Action::Ended(_, result) => node.ended.push(result.map(|found| found.code)),
                     }
                 }
             }
@@ -380,10 +380,95 @@ fn neighbour_that_offers_and_does_not_send_is_given_up() {
         node.exchange.receive("Riley", offer(), &node.has, now);
         for action in node.exchange.take_actions() {
             if let Action::Ended(_, result) = action {
-                node.ended.push(result);
+                node.ended.push(result.map(|found| found.code));
             }
         }
     }
     let [Err(why)] = &net.nodes["Edge"].ended[..] else { panic!("{:?}", net.nodes["Edge"].ended) };
     assert_eq!(why, "Riley: it stopped to send for 10 s");
+}
+
+/// Herd of three nodes that need signed code for a target each, behind one node that passes it on.
+fn behind_one(key: &PrivateKey) -> Net {
+    let codes = ["a", "b", "c"].map(|target| {
+        let mut signed = code(&wanted(target));
+        signed.sign(key, "made in a test").unwrap();
+        signed
+    });
+    let takes_signed = || Permissions { takes_signed: true, ..Permissions::default() };
+    let edges = ["A", "B", "C"].map(|name| (name, takes_signed(), Has { policy: keys(key), ..Has::default() }));
+    let others = [
+        ("Middle", Permissions::default(), Has::default()),
+        ("Far", Permissions::default(), Has { codes: codes.to_vec(), ..Has::default() }),
+    ];
+    let mut net = Net::new(edges.into_iter().chain(others));
+    net.link(&[("A", "Middle"), ("B", "Middle"), ("C", "Middle"), ("Middle", "Far")]);
+    net
+}
+
+#[test]
+fn signed_code_for_more_targets_than_a_neighbour_passes_on_at_once_is_waited_for() {
+    let mut net = behind_one(&PrivateKey::generate().unwrap());
+    for (edge, target) in [("A", "a"), ("B", "b"), ("C", "c")] {
+        net.search(edge, &wanted(target));
+    }
+    net.run(&["A", "B", "C"], SOON);
+    for edge in ["A", "B", "C"] {
+        assert!(matches!(net.nodes[edge].ended[..], [Ok(_)]), "{edge}: {:?}", net.nodes[edge].ended);
+    }
+}
+
+#[test]
+fn signed_code_that_nobody_asks_for_any_more_leaves_the_memory() {
+    let mut net = behind_one(&PrivateKey::generate().unwrap());
+    net.search("A", &wanted("a"));
+    net.run(&["A"], SOON);
+    let held = |net: &Net| ["A", "Middle", "Far"].map(|node| net.nodes[node].exchange.held.len());
+    assert_eq!(held(&net), [1, 1, 1]);
+    assert!(!net.nodes["Middle"].exchange.is_idle(), "time is to pass");
+    net.now += HELD_UNASKED_MAX;
+    let now = net.now;
+    net.nodes.values_mut().for_each(|node| node.exchange.tick(now));
+    assert_eq!(held(&net), [0, 0, 0]);
+    assert!(net.nodes["Middle"].exchange.is_idle());
+}
+
+#[test]
+fn signed_code_for_which_the_host_has_no_memory_is_not_downloaded() {
+    let mut net = behind_one(&PrivateKey::generate().unwrap());
+    net.node("A").exchange.limit_files(500_000);
+    net.search("A", &wanted("a"));
+    net.run(&["A"], SOON);
+    let [Err(why)] = &net.nodes["A"].ended[..] else { panic!("{:?}", net.nodes["A"].ended) };
+    assert_eq!(why, "Middle: its code has 0 MiB, and this host has memory for 0 MiB");
+    net.node("A").ended.clear();
+    net.node("A").exchange.limit_files(1 << 20);
+    net.search("A", &wanted("a"));
+    net.run(&["A"], SOON);
+    assert!(matches!(net.nodes["A"].ended[..], [Ok(_)]));
+}
+
+/// A compiler of another version, say, to which an operator brought a bundle.
+#[test]
+fn compiler_that_cannot_compile_is_asked_for_signed_code() {
+    let key = PrivateKey::generate().unwrap();
+    let mut signed = code(&wanted("broken"));
+    signed.sign(&key, "made in a test").unwrap();
+    let has = |codes| Has { codes, policy: keys(&key), ..Has::default() };
+    for codes in [vec![signed.clone()], vec![]] {
+        let permissions = Permissions { takes_signed: true, ..edge(&["Riley"]) };
+        let mut net = Net::new([("Edge", permissions, has(vec![])), ("Riley", compiler(), has(codes.clone()))]);
+        net.link(&[("Edge", "Riley")]);
+        net.search("Edge", &wanted("broken"));
+        net.run(&["Edge"], SOON);
+        match &net.nodes["Edge"].ended[..] {
+            [Ok(found)] => assert_eq!(Some(found), codes.first()),
+            [Err(why)] => {
+                assert!(codes.is_empty(), "{why}");
+                assert!(why.starts_with("Riley: not compiled: it is broken; for signed code: "), "{why}");
+            }
+            ended => panic!("{ended:?}"),
+        }
+        assert_eq!(net.nodes["Riley"].compilations, 1);
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns the directory, the key, and the format of the files. Machine code cannot be verified, and whoever writes it decides what this process
 //! does; so a file counts only with a MAC under a key of the node, over its name as well, which is the digest of the guest and a hash of
-//! the engine. A file that was changed, renamed, or copied from another node is compiled anew, and said. Files are opened relative to the
+//! the engine. A file that was changed, renamed, or copied from another node is compiled anew, and said. So is one whose [origin](CodeOrigin),
+//! which is under the MAC too, the configuration trusts no more: a node that compiles runs its own code only. Files are opened relative to the
 //! directory that was checked at the start, never changed in place, and read into memory rather than mapped.
 //!
 //! The key is in a file beside the directory, for the owner alone. Whoever can read that file is this user, and needs no cache.
@@ -16,8 +17,9 @@ use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 
 use herd_model::{Digest, MacKey};
-use herd_sys::{HeldDirectory, create_atomically, private_file};
+use herd_sys::{HeldDirectory, create_atomically, file_bytes_max, private_file};
 
+use crate::engine::code_origin::{CodeOrigin, CodeTrust};
 use crate::engine::code_target::CodeTarget;
 use crate::engine::machine_code::engine_line;
 use crate::sandbox::limits::Limits;
@@ -55,22 +57,37 @@ impl CodeCache {
         Ok(Self { files, path: directory.into(), key, compatibility: hasher.finish() })
     }
 
-    /// Loads the code of a guest. None if this node has written none, or not what is there.
-    pub(crate) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
+    /// Loads the code of a guest, and says where it is from. None if this node has written none, or not what is there, or does not trust its
+    /// origin.
+    pub(crate) fn find(
+        &self,
+        engine: &wasmtime::Engine,
+        guest: Digest,
+        trust: &CodeTrust,
+    ) -> Option<(Component, CodeOrigin)> {
         let name = self.name(guest);
         let refused = |why: &dyn std::fmt::Display| {
-            tracing::warn!(path = %self.path.join(&name).display(), %why, "cached code is not used; the guest is compiled anew");
+            tracing::warn!(path = %self.path.join(&name).display(), %why, "cached code of a guest is not used");
         };
-        let bytes = match self.files.read(&name, FILE_BYTES_MAX) {
+        let bytes = match self.files.read(&name, FILE_BYTES_MAX.min(file_bytes_max(COPIES))) {
             Ok(found) => found?,
             Err(error) => {
                 refused(&error);
                 return None;
             }
         };
-        let (mac, code) = bytes.split_at_checked(MAC_BYTES).unwrap_or_default();
-        if !self.key.verifies_parts(&[name.as_bytes(), code], mac) {
+        let (mac, content) = bytes.split_at_checked(MAC_BYTES).unwrap_or_default();
+        if !self.key.verifies_parts(&[name.as_bytes(), content], mac) {
             refused(&"this node did not write it, or it was changed since");
+            return None;
+        }
+        // Before the code is looked at: whoever made it may be the reason for which a key or a compiler was taken out.
+        let Some((origin, code)) = CodeOrigin::parse(content) else {
+            refused(&"it does not say where it is from");
+            return None;
+        };
+        if !trust.accepts(&origin) {
+            refused(&format_args!("{origin}, which the configuration does not trust for it"));
             return None;
         }
         // SAFETY: these bytes are the output of `serialize` below, in this or an earlier process of the node, for this guest and an engine of
@@ -78,15 +95,16 @@ impl CodeCache {
         // change running code.
         #[allow(unsafe_code, reason = "machine code cannot be verified; its origin can")]
         let component = unsafe { Component::deserialize(engine, code) };
-        component.inspect_err(|error| refused(error)).ok()
+        component.inspect_err(|error| refused(error)).ok().map(|component| (component, origin))
     }
 
     /// Writes the code of a guest. A failure is logged and changes nothing else.
-    pub(crate) fn insert(&self, guest: Digest, component: &Component) {
+    pub(crate) fn insert(&self, guest: Digest, component: &Component, origin: &CodeOrigin) {
         let name = self.name(guest);
         let written = component.serialize().map_err(io::Error::other).and_then(|code| {
-            let mac = self.key.mac_of(&[name.as_bytes(), &code]);
-            self.files.write(&name, &[&mac, &code])
+            let line = origin.line();
+            let mac = self.key.mac_of(&[name.as_bytes(), line.as_bytes(), &code]);
+            self.files.write(&name, &[&mac, line.as_bytes(), &code])
         });
         if let Err(error) = written {
             tracing::warn!(path = %self.path.join(&name).display(), %error, "compiled code was not cached");
@@ -119,6 +137,8 @@ fn key(path: &Path) -> io::Result<MacKey> {
 const FILES_MAX: usize = 32;
 /// Bytes of a file: the code of a guest in Python has some 60 MiB.
 const FILE_BYTES_MAX: usize = 256 << 20;
+/// Copies of a file in memory while it is loaded: its bytes, and the code that the engine makes of them.
+const COPIES: u64 = 2;
 const MAC_BYTES: usize = 32;
 /// Bytes read of the key file, which has 65.
 const KEY_BYTES_MAX: usize = 100;
@@ -171,36 +191,56 @@ mod tests {
     fn code_cache_finds_inserted_code_and_nothing_that_was_changed() {
         let (scratch, engine) = (Scratch::new(), engine());
         let cache = open(&scratch, &engine).unwrap();
-        assert!(cache.find(&engine, guest(1)).is_none());
-        cache.insert(guest(1), &component(&engine));
-        assert!(cache.find(&engine, guest(1)).is_some());
+        assert!(cache.find(&engine, guest(1), &CodeTrust::default()).is_none());
+        cache.insert(guest(1), &component(&engine), &CodeOrigin::Own);
+        assert!(cache.find(&engine, guest(1), &CodeTrust::default()).is_some());
         let path = path(&cache, 1);
         let bytes = std::fs::read(&path).unwrap();
         for at in (0..bytes.len().min(100)).chain([bytes.len() - 1]) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             std::fs::write(&path, changed).unwrap();
-            assert!(cache.find(&engine, guest(1)).is_none(), "byte {at}");
+            assert!(cache.find(&engine, guest(1), &CodeTrust::default()).is_none(), "byte {at}");
         }
         for length in [0, 31, 32, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..length]).unwrap();
-            assert!(cache.find(&engine, guest(1)).is_none(), "{length} bytes");
+            assert!(cache.find(&engine, guest(1), &CodeTrust::default()).is_none(), "{length} bytes");
         }
         std::fs::write(&path, bytes).unwrap();
-        assert!(cache.find(&engine, guest(1)).is_some());
+        assert!(cache.find(&engine, guest(1), &CodeTrust::default()).is_some());
     }
 
     #[test]
     fn code_cache_finds_no_code_of_another_guest_or_another_node() {
         let (scratch, other, engine) = (Scratch::new(), Scratch::new(), engine());
         let (cache, of_another_node) = (open(&scratch, &engine).unwrap(), open(&other, &engine).unwrap());
-        cache.insert(guest(1), &component(&engine));
+        cache.insert(guest(1), &component(&engine), &CodeOrigin::Own);
         std::fs::copy(path(&cache, 1), path(&cache, 2)).unwrap();
-        assert!(cache.find(&engine, guest(2)).is_none(), "code of guest 1 under the name of guest 2");
+        assert!(
+            cache.find(&engine, guest(2), &CodeTrust::default()).is_none(),
+            "code of guest 1 under the name of guest 2"
+        );
         std::fs::copy(path(&cache, 1), path(&of_another_node, 1)).unwrap();
-        assert!(of_another_node.find(&engine, guest(1)).is_none(), "code that another node wrote");
+        assert!(
+            of_another_node.find(&engine, guest(1), &CodeTrust::default()).is_none(),
+            "code that another node wrote"
+        );
         let again = open(&scratch, &engine).unwrap();
-        assert!(again.find(&engine, guest(1)).is_some(), "after a restart");
+        assert!(again.find(&engine, guest(1), &CodeTrust::default()).is_some(), "after a restart");
+    }
+
+    #[test]
+    fn code_cache_finds_no_code_whose_origin_is_trusted_no_more() {
+        let (scratch, engine) = (Scratch::new(), engine());
+        let cache = open(&scratch, &engine).unwrap();
+        let riley = CodeTrust { compilers: vec!["Riley".into()], ..CodeTrust::default() };
+        let by_riley = CodeOrigin::Compiler("Riley".into());
+        cache.insert(guest(1), &component(&engine), &by_riley);
+        let found = |trust: &CodeTrust| cache.find(&engine, guest(1), trust).map(|(_, origin)| origin);
+        assert_eq!(found(&riley), Some(by_riley));
+        assert_eq!(found(&CodeTrust::default()), None, "it is no compiler any more, or the node compiles by itself");
+        cache.insert(guest(1), &component(&engine), &CodeOrigin::Own);
+        assert_eq!(found(&CodeTrust::default()), Some(CodeOrigin::Own));
     }
 
     #[test]
@@ -222,9 +262,9 @@ mod tests {
     fn code_cache_ignores_code_for_another_engine() {
         let (scratch, plain) = (Scratch::new(), engine());
         let cache = open(&scratch, &plain).unwrap();
-        cache.insert(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
+        cache.insert(guest(1), &component(&plain), &CodeOrigin::Own);
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
-        assert!(open(&scratch, &other).unwrap().find(&other, guest(1)).is_none());
+        assert!(open(&scratch, &other).unwrap().find(&other, guest(1), &CodeTrust::default()).is_none());
     }
 
     #[test]
@@ -241,9 +281,9 @@ mod tests {
         let cache = open(&scratch, &engine).unwrap();
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         for number in 0..40 {
-            cache.insert(guest(number), &component);
+            cache.insert(guest(number), &component, &CodeOrigin::Own);
         }
         assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), FILES_MAX);
-        assert!(cache.find(&engine, guest(39)).is_some());
+        assert!(cache.find(&engine, guest(39), &CodeTrust::default()).is_some());
     }
 }

@@ -9,19 +9,20 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use herd_model::{Digest, GenerationId};
 #[cfg(feature = "compiler")]
 use herd_sys::HostMemory;
-use herd_sys::workers as worker;
+use herd_sys::{file_bytes_max, workers as worker};
 use parking_lot::Mutex;
 use serde::Serialize;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::engine::code_cache::CodeCache;
+use crate::engine::code_origin::{CodeOrigin, CodeTrust};
 use crate::engine::code_target::{CodeTarget, Reservation};
 #[cfg(feature = "compiler")]
 use crate::engine::compilation::compile_at_low_priority;
@@ -54,6 +55,8 @@ pub struct Engine {
     limits: Limits,
     target: CodeTarget,
     code: Option<CodeCache>,
+    /// Origins of code that the nodes of this process trust.
+    trust: OnceLock<CodeTrust>,
     /// Compiled guests that some generation still holds. Locked for the whole of a compilation, so that five nodes of one
     /// process that get the same guest at once compile it once.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
@@ -71,6 +74,8 @@ pub(crate) struct Compiled {
     pub(crate) component: Arc<[u8]>,
     /// Set if the guest converts records between forms.
     pub(crate) exports_forms: bool,
+    /// Origin of its code, for the code cache.
+    origin: CodeOrigin,
     /// Set once its code is in the code cache, or was taken from it.
     cached: AtomicBool,
     alive: Arc<AtomicUsize>,
@@ -157,8 +162,14 @@ impl Engine {
                 .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "the cache of compiled code is not used"))
                 .ok()
         });
-        let (compiled, compiled_alive) = (Mutex::default(), Arc::default());
-        Ok(Arc::new(Self { engine, linker, limits, target, code, compiled, compiled_alive }))
+        let (trust, compiled, compiled_alive) = (OnceLock::new(), Mutex::default(), Arc::default());
+        Ok(Arc::new(Self { engine, linker, limits, target, code, trust, compiled, compiled_alive }))
+    }
+
+    /// Loads code of others from the code cache too, if these vouch for it. Call it before a guest is loaded; the nodes of a process trust the
+    /// same, so later calls have no effect.
+    pub fn trust_code(&self, trust: CodeTrust) {
+        let _ = self.trust.set(trust);
     }
 
     /// Returns the resources in use.
@@ -209,13 +220,24 @@ impl Engine {
     /// generation of the guest that is made meanwhile uses it. Takes as long as a compilation, or a millisecond with machine code.
     ///
     /// Machine code is a file that `precompile` made, of a build with the feature `compiler`. It cannot be verified and runs with the
-    /// rights of this process: the caller answers for where it came from.
+    /// rights of this process: the caller answers for where it came from. Here it is from this program or its user; see
+    /// [`keep_code`](Self::keep_code) for that of others.
     ///
     /// # Errors
     ///
     /// This host cannot run the guest, or the machine code is not that of the guest, or is for another engine or machine. Nothing changed.
     pub fn keep_compiled(&self, bytes: &[u8], code: Option<&[u8]>) -> Result<CompiledGuest, LoadError> {
-        self.compile_or_load(bytes, code).map(CompiledGuest)
+        self.compile_or_load(bytes, code.map(|code| (code, CodeOrigin::Own))).map(CompiledGuest)
+    }
+
+    /// Loads the machine code of a guest that somebody else has made, as [`keep_compiled`](Self::keep_compiled) does. The code cache notes the
+    /// origin, and gives the code back only as long as it is [trusted](Self::trust_code).
+    ///
+    /// # Errors
+    ///
+    /// As `keep_compiled`. Nothing changed.
+    pub fn keep_code(&self, bytes: &[u8], code: &[u8], origin: CodeOrigin) -> Result<CompiledGuest, LoadError> {
+        self.compile_or_load(bytes, Some((code, origin))).map(CompiledGuest)
     }
 
     /// Returns the code of a guest that is in memory or in the code cache, and keeps it for as long as the result lives. `None` if it is in
@@ -227,8 +249,8 @@ impl Engine {
         if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
             return Some(CompiledGuest(compiled));
         }
-        let component = self.code.as_ref()?.find(&self.engine, digest)?;
-        self.link(&mut cache, &component, (bytes, digest), true).ok().map(CompiledGuest)
+        let found = self.find_cached(digest)?;
+        self.link(&mut cache, found, (bytes, digest), true).ok().map(CompiledGuest)
     }
 
     /// Returns whether this build compiles guests.
@@ -250,7 +272,11 @@ impl Engine {
 
     /// Parses, compiles and links a guest, or returns it if a generation of this process holds it already. Takes tens to
     /// hundreds of milliseconds: never call it on a worker thread. With the machine code of the guest, which is trusted, it takes one.
-    pub(crate) fn compile_or_load(&self, bytes: &[u8], code: Option<&[u8]>) -> Result<Arc<Compiled>, LoadError> {
+    pub(crate) fn compile_or_load(
+        &self,
+        bytes: &[u8],
+        code: Option<(&[u8], CodeOrigin)>,
+    ) -> Result<Arc<Compiled>, LoadError> {
         let digest = Digest::of(bytes);
         let mut cache = self.compiled.lock();
         if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
@@ -259,36 +285,43 @@ impl Engine {
         // A hit in the code cache skips the compiler and no check below: the contract of this host may have changed since.
         let found = match code {
             Some(_) => None,
-            None => self.code.as_ref().and_then(|code| code.find(&self.engine, digest)),
+            None => self.find_cached(digest),
         };
         let was_there = found.is_some();
-        let component = match (found, code) {
+        let made = match (found, code) {
             (Some(found), _) => found,
-            (None, Some(code)) => self.load(digest, code)?,
-            (None, None) => self.parse_and_compile(bytes)?,
+            (None, Some((code, origin))) => (self.load(digest, code)?, origin),
+            (None, None) => (self.parse_and_compile(bytes)?, CodeOrigin::Own),
         };
-        self.link(&mut cache, &component, (bytes, digest), was_there)
+        self.link(&mut cache, made, (bytes, digest), was_there)
+    }
+
+    /// Finds the code of a guest in the code cache.
+    fn find_cached(&self, guest: Digest) -> Option<(Component, CodeOrigin)> {
+        // Until a node says whom it trusts, that is nobody.
+        let trust = self.trust.get().cloned().unwrap_or_default();
+        self.code.as_ref()?.find(&self.engine, guest, &trust)
     }
 
     /// Checks and links a component. `cached` says that its code is in the code cache.
     fn link(
         &self,
         cache: &mut HashMap<Digest, Weak<Compiled>>,
-        component: &Component,
+        (component, origin): (Component, CodeOrigin),
         (bytes, digest): (&[u8], Digest),
         cached: bool,
     ) -> Result<Arc<Compiled>, LoadError> {
-        let (inspection, limits) = inspect::inspect(&self.engine, component, (bytes, digest), self.limits);
+        let (inspection, limits) = inspect::inspect(&self.engine, &component, (bytes, digest), self.limits);
         if let Some(problem) = inspection.problems.first() {
             return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
         }
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
-        let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new).map_err(checked)?;
+        let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
         let (cached, exports_forms) = (AtomicBool::new(cached), inspection.exports_forms());
         let compiled =
-            Arc::new(Compiled { pre, digest, limits, component: bytes.into(), exports_forms, cached, alive });
+            Arc::new(Compiled { pre, digest, limits, component: bytes.into(), exports_forms, origin, cached, alive });
         // Swept on insertion only: a dead entry is a digest and a pointer, and guests are loaded rarely.
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
@@ -310,7 +343,7 @@ impl Engine {
             // Swapped before the write: of several nodes in this process, one writes. The flag guards no data, hence relaxed.
             && !compiled.cached.swap(true, Ordering::Relaxed)
         {
-            code.insert(compiled.digest, compiled.pre.instance_pre().component());
+            code.insert(compiled.digest, compiled.pre.instance_pre().component(), &compiled.origin);
         }
     }
 
@@ -320,11 +353,15 @@ impl Engine {
             stage: Stage::Compiled,
             reason: format!("its machine code cannot be used: {why}; {}", self.compile_command()),
         };
+        // Refused rather than tried: the kernel would end the process, again after each restart.
+        if let Some(room) = want_of_memory_to_load(code.len()) {
+            return Err(LoadError { stage: Stage::Compiled, reason: room });
+        }
         let code = MachineCode::parse(code).and_then(|code| code.of(guest, &self.target, self.limits));
         let code = code.map_err(|why| refused(why.to_string()))?;
         // SAFETY: these bytes are what wasmtime made for this guest, version, settings and target: the file says so, and its checksum
         // shows that they are intact. Wasmtime checks version, target and most settings again. That nobody forged the file is what
-        // callers of `keep_compiled` answer for. The bytes are copied, so a later write to their file cannot change running code.
+        // callers of `keep_compiled` and `keep_code` answer for. The bytes are copied, so a later write to their file cannot change running code.
         #[allow(unsafe_code, reason = "machine code cannot be verified; its origin can")]
         let component = unsafe { Component::deserialize(&self.engine, code) };
         component.map_err(|error| refused(format!("{error:#}")))
@@ -376,6 +413,20 @@ pub(crate) fn want_of_memory(memory: &HostMemory, guest_bytes: usize) -> Option<
     })
 }
 
+/// Says why code of this length is not loaded. None if there is room, or the system does not say.
+fn want_of_memory_to_load(code_bytes: usize) -> Option<String> {
+    let room = file_bytes_max(LOAD_COPIES);
+    (code_bytes > room).then(|| {
+        format!(
+            "its machine code has {} MiB, and this host has memory for {} MiB; raise its memory, or lower the limits of records and sessions",
+            code_bytes >> 20,
+            room >> 20
+        )
+    })
+}
+
+/// Copies of code that is already in memory: what the engine makes of it, and the file for the code cache.
+const LOAD_COPIES: u64 = 2;
 /// Bytes of memory that the compiler takes for a byte of a guest at most (docs/small-hosts.md has how that was measured).
 #[cfg(feature = "compiler")]
 const COMPILE_FACTOR: u64 = 64;

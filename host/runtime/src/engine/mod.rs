@@ -2,6 +2,7 @@
 
 pub(crate) mod background;
 pub(crate) mod code_cache;
+pub(crate) mod code_origin;
 pub(crate) mod code_target;
 #[cfg(feature = "compiler")]
 pub(crate) mod compilation;

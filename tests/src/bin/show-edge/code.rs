@@ -65,7 +65,7 @@ fn bundles(reporter: &mut Reporter<'_>) -> Result<()> {
     let other_engine =
         edited(&compile("engine", &[])?, |bundle| bundle.codes[0].of.compiler = "wasmtime 1.0.0".into())?;
     release.sign(&herd, &other_engine);
-    count += refused(reporter, "another engine", &other_engine, "herd compile GUEST --target x86_64-linux");
+    count += refused(reporter, "another engine", &other_engine, "by wasmtime 1.0.0, and it runs that by wasmtime ");
     let watch = fs::read(WATCH)?;
     let other_guest = edited(&signed("guest", &[])?, |bundle| bundle.guest = watch.clone())?;
     count += refused(reporter, "another guest", &other_guest, "was made of another component");
@@ -116,9 +116,9 @@ fn cache(reporter: &mut Reporter<'_>) -> Result<()> {
         riley.terminate();
         riley.wait();
         damage()?;
-        let before = riley.log().matches("cached code is not used").count();
+        let before = riley.log().matches("cached code of a guest is not used").count();
         riley = herd.run("Riley");
-        let is_said = riley.log().matches("cached code is not used").count() > before;
+        let is_said = riley.log().matches("cached code of a guest is not used").count() > before;
         found += usize::from(is_said && herd.serving("Riley") == hello);
     }
     let all = damages.len();
