@@ -130,3 +130,51 @@ fn herd_that_does_not_compile_swaps_to_a_signed_bundle_only() {
     herd.await_serving(&hello, &["Juzang"]);
     assert!(juzang.log().contains("took compiled code of a guest"), "{}", juzang.log());
 }
+
+/// Goal: code does not outlive the trust in whoever made it. Method: a node without a compiler takes code of Riley, and is restarted under a
+/// configuration that does not name Riley; then it compiles by itself.
+#[test]
+fn code_in_the_cache_is_not_used_once_its_compiler_is_trusted_no_more() {
+    let herd = Herd::of(&[("Riley", &["Campbell"]), ("Campbell", &[])]);
+    let named = "swap.compilers=[\"Riley\"]";
+    let _riley = herd.run_with("Riley", &[named]);
+    let mut campbell = herd.run_with("Campbell", &[DOES_NOT, named]);
+    herd.await_linked(&herd.names());
+    let built_in = herd.serving("Campbell");
+    herd.swap(HELLO, &[]).unwrap();
+    let hello = herd.serving("Campbell");
+    assert_ne!(hello, built_in);
+    campbell.kill();
+    campbell = herd.run_with("Campbell", &[DOES_NOT]);
+    campbell.await_log(&[
+        "cached code of a guest is not used",
+        "Riley compiled it, which the configuration does not trust",
+    ]);
+    assert_eq!(herd.serving("Campbell"), built_in, "nobody vouches for other code");
+    campbell.kill();
+    campbell = herd.run_with("Campbell", &[DOES_NOT, named]);
+    herd.await_serving(&hello, &["Campbell"]);
+    campbell.kill();
+    let campbell = herd.run_with("Campbell", &[]);
+    herd.await_serving(&hello, &["Campbell"]);
+    assert!(campbell.log().contains("Riley compiled it"), "it compiles by itself: {}", campbell.log());
+}
+
+/// Goal: a node without a compiler starts with a guest of its own, which a bundle brings.
+#[test]
+fn guest_of_the_configuration_may_be_a_signed_bundle() {
+    let plan = Herd::of_one();
+    let release = Signer::new(&plan, "release");
+    let herd = plan.with(&release.trusted()).with(DOES_NOT);
+    let guest = copy_guest(&herd, HELLO, "hello");
+    release.sign(&herd, &guest);
+    let bundle = compile(&herd, &guest, &[]);
+    release.sign(&herd, &bundle);
+    let herd = herd.with(&format!("guest=\"{}\"", bundle.display()));
+    let _riley = herd.run("Riley");
+    let hello = herd_model::Digest::of(&fs::read(&guest).unwrap()).to_string();
+    assert_eq!(herd.status("Riley")["generations"]["active"]["digest"], hello);
+    assert_eq!(fs::read_dir(herd.state_directory().join("signed-code/Riley")).unwrap().count(), 1);
+    let checked = herd.herd(&["config", "check"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}

@@ -54,6 +54,14 @@ pub enum StartError {
         /// The stage that failed, and its reason.
         source: LoadError,
     },
+    /// The compiled code that came with the guest of the configuration cannot be stored.
+    #[error("{node} cannot store the compiled code of its guest")]
+    Code {
+        /// Name of the node.
+        node: String,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// The certificate for clients cannot serve.
     #[error("{node} cannot serve clients with TLS")]
     ClientTls {

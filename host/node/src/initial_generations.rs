@@ -162,6 +162,14 @@ impl InitialGenerations {
         let guests = StartingGuests { active: active.files(), previous: previous.map(SignedGuest::files) };
         // Held until the generations have it. What nobody has code for is refused in the words of the engine.
         let _code = [Some(active), previous].map(|guest| self.code.hold(&self.engine, &guest?.guest).ok());
+        let is_configured = active.digest() == self.configured.digest();
+        // Links, and with them compilers, come later. The engine advises what helps a swap.
+        if is_configured
+            && !self.engine.compiles()
+            && matches!(self.code.hold(&self.engine, &active.guest), Err(NoCodeHere))
+        {
+            return Err(self.code.without_brought_code());
+        }
         let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.policy.clone());
         let records = Arc::clone(&self.records) as _;
         let generations = GenerationRegistry::start(&self.engine, guests, settings, limits, policy, records)?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use herd_admin::{Admin, AdminSocket, Members};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
+use herd_code::CompiledCode;
 use herd_model::{Digest, SignedGuest};
 use herd_peers::classic::ClassicPeers;
 use herd_peers::{LocalNode, Peers, PeersHost};
@@ -28,6 +29,7 @@ use crate::audit_events::{AuditEvents, entry, refused_at_start};
 use crate::classic_host::ClassicLinks;
 use crate::classic_lines::ClassicLines;
 use crate::code_exchange::{CodeExchange, Judge};
+use crate::code_store::CodeStore;
 use crate::config::{HerdConfig, NodeConfig};
 use crate::discards::Discards;
 use crate::error::StartError;
@@ -86,6 +88,30 @@ impl Node {
         let loaded =
             InitialGenerations::of(config, name, engine, (guest, built_in), replica.table(), store, state).check();
         loaded.map_err(|source| StartError::Guest { node: name.into(), source })
+    }
+
+    /// Stores the compiled code that came with the guest of the configuration, for this node and its neighbours. What its keys have not signed is
+    /// logged and left out.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn bring_code(
+        config: &HerdConfig,
+        name: &str,
+        built_in: Digest,
+        state: &Path,
+        codes: &[CompiledCode],
+    ) -> Result<(), StartError> {
+        let (store, policy) = (CodeStore::new(state, name), config.swap.policy(built_in));
+        for code in codes {
+            if let Err(error) = code.accepted_by(&policy, unix_now()) {
+                tracing::warn!(node = name, target = code.of.target, %error, "compiled code of the configured guest is left out");
+                continue;
+            }
+            store.write(code).map_err(|source| StartError::Code { node: name.into(), source })?;
+        }
+        Ok(())
     }
 
     async fn assemble(config: &HerdConfig, name: &str, process: &NodeProcess<'_>) -> Result<Self, StartError> {

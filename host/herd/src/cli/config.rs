@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use herd_model::{Digest, GuestFiles, Listener, SignedGuest};
+use herd_code::CompiledCode;
+use herd_model::{Digest, GuestFiles, Listener};
 use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, Warmth};
 use herd_sdk::native::MemoryRecords;
@@ -15,7 +16,7 @@ use herd_upstreams::Upstreams;
 use super::Common;
 use super::built_in_guest::keep_built_in;
 use super::config_example::{self, ExampleArgs};
-use super::guest_file::read_signed_guest;
+use super::guest_file::{BroughtGuest, read_brought_guest};
 use super::numbers::counted;
 use crate::DEFAULT_GUEST;
 
@@ -63,12 +64,16 @@ pub(super) fn config(common: &Common, args: &ConfigArgs) -> anyhow::Result<ExitC
 fn check(config: &HerdConfig) -> anyhow::Result<()> {
     let name = config.node_names().first().copied().unwrap_or_default();
     Upstreams::new(name, &config.upstreams, &config.places.sources)?;
-    let built_in = || Ok(GuestFiles::from(DEFAULT_GUEST).into());
-    let guest: SignedGuest = config.guest.as_ref().map_or_else(built_in, |path| read_signed_guest(path))?;
+    let built_in = || Ok(BroughtGuest { guest: GuestFiles::from(DEFAULT_GUEST).into(), codes: Vec::new() });
+    let BroughtGuest { guest, codes } = config.guest.as_ref().map_or_else(built_in, |path| read_brought_guest(path))?;
     let policy = config.swap.policy(Digest::of(DEFAULT_GUEST));
     policy.recognize(guest.files(), unix_now()).context("the guest of the configuration is not accepted")?;
     let engine = Engine::new(config.runtime.limits())?;
     let _code = keep_built_in(&engine, config.guest.is_none())?;
+    // A build without a compiler starts with the code of a bundle. What the keys did not sign a node does not load either.
+    let signed = codes.iter().filter(|code| code.accepted_by(&policy, unix_now()).is_ok());
+    let fitting = |code: &CompiledCode| engine.keep_compiled(&guest.guest, Some(&code.code)).ok();
+    let _brought = if engine.compiles() { None } else { signed.into_iter().find_map(fitting) };
     let records = Arc::new(MemoryRecords::default());
     ComponentDecider::load(&engine, &guest.guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;

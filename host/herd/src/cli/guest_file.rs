@@ -18,15 +18,6 @@ pub(super) fn read_guest(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| path.display().to_string())
 }
 
-/// Reads a component, and its signatures from the file beside it, if there is one.
-///
-/// # Errors
-///
-/// A file cannot be read; the error names it.
-pub(super) fn read_signed_guest(path: &Path) -> anyhow::Result<SignedGuest> {
-    Ok(SignedGuest { guest: read_guest(path)?.into(), signatures: read_signatures_beside(path)?.map(Into::into) })
-}
-
 /// A guest as an operator brings it.
 pub(super) struct BroughtGuest {
     pub(super) guest: SignedGuest,

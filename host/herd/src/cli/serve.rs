@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
-use herd_model::{Digest, GuestFiles, SignedGuest};
+use herd_code::CompiledCode;
+use herd_model::{Digest, GuestFiles};
 use herd_node::config::HerdConfig;
 use herd_node::{HandedSockets, LogFilter, Node, NodeProcess};
 use herd_runtime::{CompiledGuest, Engine};
@@ -21,7 +22,7 @@ use herd_sys::{PassedSockets, Supervisor, state_directory};
 use serde_json::Value;
 
 use super::built_in_guest::keep_built_in;
-use super::guest_file::read_signed_guest;
+use super::guest_file::{BroughtGuest, read_brought_guest};
 use super::logging::ProcessLog;
 use super::memory;
 use super::open_files::limit_clients;
@@ -98,8 +99,9 @@ impl Serving<'_> {
     }
 
     fn check_fitted(&self) -> anyhow::Result<ExitCode> {
-        let (state, guest) = (self.state()?, self.guest()?);
+        let (state, BroughtGuest { guest, codes }) = (self.state()?, self.guest()?);
         let engine = self.engine(&state)?;
+        self.bring_code(&codes, &state)?;
         let _code = keep_built_in(&engine, self.config.guest.is_none())?;
         for name in self.names {
             Node::check(self.config, name, &engine, (&guest, Digest::of(DEFAULT_GUEST)), &state)?;
@@ -174,7 +176,8 @@ impl Serving<'_> {
         predecessor: Predecessor,
         orders: Arc<UpgradeOrders>,
     ) -> anyhow::Result<(Vec<Node>, ConfiguredGuest, Option<CompiledGuest>)> {
-        let (state, guest) = (self.state()?, self.guest()?);
+        let (state, BroughtGuest { guest, codes }) = (self.state()?, self.guest()?);
+        self.bring_code(&codes, &state)?;
         let token = Token::read_or_create(&state)?;
         let engine = self.engine(&state)?;
         let built_in_code = keep_built_in(&engine, self.config.guest.is_none())?;
@@ -207,11 +210,19 @@ impl Serving<'_> {
         Ok(state_directory(self.config.state_dir.as_deref(), &self.config.herd)?)
     }
 
-    fn guest(&self) -> anyhow::Result<SignedGuest> {
+    fn guest(&self) -> anyhow::Result<BroughtGuest> {
         match &self.config.guest {
-            Some(path) => read_signed_guest(path),
-            None => Ok(GuestFiles::from(DEFAULT_GUEST).into()),
+            Some(path) => read_brought_guest(path),
+            None => Ok(BroughtGuest { guest: GuestFiles::from(DEFAULT_GUEST).into(), codes: Vec::new() }),
         }
+    }
+
+    /// Stores the code that the guest of the configuration brings, before a node looks for it.
+    fn bring_code(&self, codes: &[CompiledCode], state: &Path) -> anyhow::Result<()> {
+        for name in self.names {
+            Node::bring_code(self.config, name, Digest::of(DEFAULT_GUEST), state, codes)?;
+        }
+        Ok(())
     }
 
     /// Creates one engine for all nodes, so that a guest is compiled once.

@@ -8,7 +8,7 @@ use herd_node::config::HerdConfig;
 use herd_signing::{SignatureRequirement, TrustedKey};
 use herd_sys::clock::unix_now;
 
-use super::super::guest_file::read_signed_guest;
+use super::super::guest_file::read_brought_guest;
 use super::super::numbers::counted;
 use super::CheckedNode;
 use super::finding::Finding;
@@ -50,8 +50,8 @@ fn keys(requirement: &SignatureRequirement, now: Duration) -> Finding {
 fn configured_guest(herd: &HerdConfig, now: Duration) -> Option<Finding> {
     let path = herd.guest.as_ref()?;
     let policy = herd.swap.policy(Digest::of(DEFAULT_GUEST));
-    let accepted = match read_signed_guest(path) {
-        Ok(guest) => policy.recognize(guest.files(), now).map_err(|error| error.to_string()),
+    let accepted = match read_brought_guest(path) {
+        Ok(brought) => policy.recognize(brought.guest.files(), now).map_err(|error| error.to_string()),
         Err(error) => Err(format!("{error:#}")),
     };
     let shown = path.display();
