@@ -107,4 +107,11 @@ fn inspect_gives_the_verdict_of_a_swap() {
         let words = words.strip_prefix("not checked: ").unwrap();
         assert!(said.contains(&format!("verdict  this host cannot run it: it {words}")), "{said}");
     }
+    // What does not compile has a size and signatures all the same.
+    let damaged = herd.scratch().write("damaged.wasm", DAMAGED);
+    let inspected = herd.herd(&["inspect", &damaged.display().to_string()]);
+    assert_eq!(inspected.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&inspected.stdout);
+    assert!(said.starts_with("digest   ") && said.contains("\nsigned   no\n"), "{said}");
+    assert!(said.contains("\nverdict  this host cannot run it: not compiled: "), "{said}");
 }

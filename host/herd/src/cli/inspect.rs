@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, ValueHint};
 use herd_audit::sanitize;
 use herd_model::{Digest, SignedGuest};
-use herd_runtime::{Engine, GuestBefore, Inspection, Rescue};
+use herd_runtime::{Engine, GuestBefore, Inspection, Rescue, Stage};
 use herd_sys::clock::unix_now;
 use serde_json::{Value, json};
 
@@ -50,10 +50,30 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
         guest.signatures = Some(read_signatures(&args.signature)?.into());
     }
     let engine = Engine::new(config.runtime.limits())?;
-    let inspection = engine.inspect(&guest.guest).with_context(named)?;
     let policy = config.swap.policy(Digest::of(DEFAULT_GUEST));
     let signatures = SignatureReport::of(&policy, guest.files(), unix_now());
     let codes: Vec<CodeReport> = codes.iter().map(|code| CodeReport::of(&policy, code, unix_now())).collect();
+    let inspection = match engine.inspect(&guest.guest) {
+        // It has a size and signatures all the same, and this build may have no compiler.
+        Err(error) if error.stage == Stage::Compiled => {
+            let verdict = if engine.compiles() { "this host cannot run it" } else { "unknown" };
+            let (digest, size) = (guest.digest(), guest.guest.len());
+            if args.json {
+                let json = json!({ "digest": digest.to_string(), "size_bytes": size, "problems": [error.to_string()],
+                    "signature": signatures.json(), "code": codes, "reference": place });
+                say!("{}", serde_json::to_string_pretty(&json)?);
+            } else {
+                if let Some(place) = &place {
+                    say!("from     {place}");
+                }
+                say_on!("digest   {digest}\nsize     {size} bytes\n{signatures}");
+                codes.iter().for_each(|code| say!("{code}"));
+                say!("verdict  {verdict}: {error}");
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+        inspected => inspected.with_context(named)?,
+    };
     let rescue = rescue(config, &engine, &inspection, args)?;
     if args.json {
         let mut json = json!(inspection);
