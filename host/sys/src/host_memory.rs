@@ -295,6 +295,7 @@ mod tests {
             ("proc/self/cgroup", "0::/\n"),
             ("sys/fs/cgroup/memory.max", "134217728\n"),
             ("sys/fs/cgroup/memory.current", "54525952\n"),
+            ("sys/fs/cgroup/memory.stat", "inactive_file 0\nactive_file 0\n"),
         ]);
         let memory = HostMemory::read_in(root.path()).unwrap();
         assert_eq!(memory.file_bytes_max(3), Some(20 * MIB), "60 of the 112 MiB below the reserve are left");
