@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use herd_replication::{Ingest, Replica, ReplicaConfig, Snapshot, Vector};
+use herd_replication::{Ingest, IngestHost, Replica, ReplicaConfig, Snapshot, Vector};
 use herd_store::{
     DiskFiles, Durability, EntryRun, Log, LogJournal, LogOptions, LogStatus, RecoveryProgress, SnapshotError,
     SnapshotSource, StoreConfig, StoreThread, SyncRequests, backup, recover_ahead,
@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::StartError;
-use crate::ingest_host::IngestAdapter;
 use crate::start_time::next_start;
 
 /// Durable records of a node.
@@ -45,7 +44,11 @@ pub(crate) struct Progress {
 
 /// Lets a replica know the time, has reports decided that no guest has decided, and removes what has expired and what nobody needs, until it is
 /// gone.
-pub(crate) async fn housekeeping(replica: Weak<Replica>, ingest: Weak<Ingest<IngestAdapter>>, forget_keep: Duration) {
+pub(crate) async fn housekeeping<H: IngestHost + Send + Sync + 'static>(
+    replica: Weak<Replica>,
+    ingest: Weak<Ingest<H>>,
+    forget_keep: Duration,
+) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut swept, mut expired) = (Instant::now(), Instant::now());

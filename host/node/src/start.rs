@@ -106,7 +106,7 @@ impl Node {
         let (store, policy) = (CodeStore::new(state, name), config.swap.policy(built_in));
         for code in codes {
             if let Err(error) = code.accepted_by(&policy, unix_now()) {
-                tracing::warn!(node = name, target = code.of.target, %error, "compiled code of the configured guest is left out");
+                tracing::warn!(node = %name, target = code.of.target, %error, "compiled code of the configured guest is left out");
                 continue;
             }
             store.write(code).map_err(|source| StartError::Code { node: name.into(), source })?;

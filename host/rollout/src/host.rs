@@ -42,9 +42,3 @@ pub trait ParticipantHost: Send + Sync + 'static {
     /// Guests that failed on this node, oldest first. They are stored, because a restart must not make them welcome.
     fn failed_guests(&self) -> Vec<FailedGuest>;
 }
-
-/// Judge of signatures that would take the place of stored ones. Called on a thread that may block.
-pub trait SignatureJudge: std::fmt::Debug + Send + Sync {
-    /// Returns whether signatures of a guest take the place of those that a node has stored.
-    fn replaces(&self, guest: &[u8], stored: &[u8], signatures: &[u8]) -> bool;
-}

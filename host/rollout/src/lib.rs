@@ -77,17 +77,19 @@ mod job;
 mod machine;
 mod protocol;
 mod rollout;
+mod signature_judge;
 mod state_writer;
 mod status;
 mod store;
 
 pub use guests::GuestDisk;
-pub use host::{ParticipantHost, SignatureJudge};
+pub use host::ParticipantHost;
 pub use machine::{MachineAction, Preparation, RolloutMachine, RolloutStart};
 pub use protocol::{
     Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, SwapId, SwapSignatures,
 };
 pub use rollout::Rollout;
+pub use signature_judge::SignatureJudge;
 pub use state_writer::PendingWrite;
 pub use status::RolloutStatus;
 pub use store::{FailedGuest, RolloutStore, StoredState};

@@ -18,8 +18,8 @@ use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 
 use crate::guests::GuestDisk;
-use crate::host::SignatureJudge;
 use crate::protocol::{HerdState, HerdSwap};
+use crate::signature_judge::SignatureJudge;
 
 /// State of a node that survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
