@@ -16,6 +16,7 @@ use herd_sys::clock::unix_now;
 use herd_sys::workers;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::StartError;
@@ -52,14 +53,15 @@ pub(crate) async fn housekeeping<H: IngestHost + Send + Sync + 'static>(
     let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut swept, mut expired) = (Instant::now(), Instant::now());
+    let mut offering: Option<JoinHandle<()>> = None;
     loop {
         ticks.tick().await;
         let (Some(replica), Some(ingest)) = (replica.upgrade(), ingest.upgrade()) else { return };
         let now_s = unix_now().as_secs();
         replica.table().set_now(now_s);
-        if ingest.has_undecided() {
-            // Guests may take their time.
-            let _ = tokio::task::spawn_blocking(move || ingest.offer_undecided(workers::index())).await;
+        // Guests may take their time.
+        if ingest.has_undecided() && offering.as_ref().is_none_or(JoinHandle::is_finished) {
+            offering = Some(tokio::task::spawn_blocking(move || ingest.offer_undecided(workers::index())));
         }
         if swept.elapsed() >= SWEEP_INTERVAL {
             swept = Instant::now();

@@ -378,12 +378,14 @@ async fn write_frames(
         }
         let (turn, wanted) = {
             let mut machine = machine.lock();
+            // In every turn: on a busy link no turn is one that nobody asked for.
+            machine.prove(unix_now().as_secs());
+            let turn = machine.turn();
+            // Behind the turn: what it claims may be dropped while it was made.
             if machine.is_outdated() {
                 return Err(Violation::Outdated.into());
             }
-            // In every turn: on a busy link no turn is one that nobody asked for.
-            machine.prove(unix_now().as_secs());
-            (machine.turn(), machine.wants_digests())
+            (turn, machine.wants_digests())
         };
         refresh.begin(replica, wanted);
         has_more = turn.has_more;

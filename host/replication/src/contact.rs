@@ -9,8 +9,10 @@ use crate::varint::{Malformed, Reader, put};
 pub(crate) struct Contact {
     /// Time of the contact, in seconds since the Unix epoch; 0 for none.
     at_s: u64,
-    /// The node had no link since then for longer than tombstones are kept, and has none yet.
+    /// The node had no link since then for longer than tombstones are kept, and no lasting one since.
     is_absent: bool,
+    /// A link was up at the last look. One that has lasted from one look to the next ends an absence.
+    was_linked: bool,
 }
 
 impl Contact {
@@ -21,14 +23,18 @@ impl Contact {
         Ok(())
     }
 
-    /// Notes that a link is up.
+    /// Notes that a link is up. In an absence, peers have the time from this look to the next to say that they had contact later.
     pub(crate) fn linked(&mut self, now_s: u64) {
-        *self = Self { at_s: now_s, is_absent: false };
+        if !self.is_absent || self.was_linked {
+            (self.at_s, self.is_absent) = (now_s, false);
+        }
+        self.was_linked = true;
     }
 
     /// Notes that no link is up. A contact longer ago than `keep_s` makes an absence.
     pub(crate) fn alone(&mut self, now_s: u64, keep_s: u64) {
         self.is_absent |= self.at_s != 0 && now_s.saturating_sub(self.at_s) > keep_s;
+        self.was_linked = false;
     }
 
     /// Returns the time of the contact, in seconds since the Unix epoch; `None` for none.
@@ -79,6 +85,8 @@ mod tests {
         assert!(!contact.end_absence(u64::MAX), "once");
         contact.alone(1010, 9);
         contact.linked(2000);
-        assert_eq!((contact.at_s(), contact.absent_since_s()), (Some(2000), None));
+        assert_eq!((contact.at_s(), contact.absent_since_s()), (Some(1000), Some(1000)), "a peer may still say more");
+        contact.linked(2060);
+        assert_eq!((contact.at_s(), contact.absent_since_s()), (Some(2060), None));
     }
 }

@@ -19,7 +19,7 @@ use crate::node_marks::NodeMarks;
 use crate::quarantined::Quarantined;
 use crate::replica::{Replica, TO_ALL};
 use crate::shard::OfferedBy;
-use crate::stamp::LaneId;
+use crate::stamp::{Epoch, LaneId};
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
 
@@ -100,9 +100,11 @@ impl Replica {
             return contact.alone(now_s, keep_s);
         }
         contact.linked(now_s);
-        let payload = contact.payload();
-        drop(contact);
-        self.append(JournalKind::Contact, &payload);
+        if contact.absent_since_s().is_none() {
+            let payload = contact.payload();
+            drop(contact);
+            self.append(JournalKind::Contact, &payload);
+        }
     }
 
     /// Returns the time since which the node had no link, in seconds since the Unix epoch, if that is longer than tombstones are kept. The
@@ -120,18 +122,25 @@ impl Replica {
     /// Drops what a peer covers, and all that is known to be covered, if this node was absent and the peer was not. All links, also that
     /// to this peer, are to begin anew then.
     ///
-    /// Records of lanes of this process that the peer covers come back by the next proof, because a node always covers its own lanes.
+    /// A process that was absent while it ran drops records of its own lanes too. They come back by the next proof, because a node always covers
+    /// its own lanes.
     pub(crate) fn rejoin(&self, peer: &Vector, peer_contact_s: u64) -> Option<Rejoined> {
-        if !self.contact().lock().end_absence(peer_contact_s) {
+        let mut contact = self.contact().lock();
+        let since_s = contact.absent_since_s()?;
+        if !contact.end_absence(peer_contact_s) {
             return None;
         }
+        drop(contact);
+        let own: BTreeSet<LaneId> = self.own_marks().iter().map(|(lane, _)| lane).collect();
+        // What a process kept that began in the absence is too young to have been forgotten without a tombstone.
+        let is_of_absence = self.node_marks().epoch.started_ms / 1000 > since_s;
+        let covered = peer.iter().filter(|(lane, _)| !is_of_absence || !own.contains(lane)).collect();
         let dropped = self.begin_incarnation(|| {
             let mut payload = Vec::new();
-            encode_seqs(&mut payload, peer.iter());
+            encode_seqs(&mut payload, Vector::iter(&covered));
             self.append(JournalKind::Rejoin, &payload);
-            self.drop_covered(peer)
+            self.drop_covered(&covered)
         });
-        let own: BTreeSet<LaneId> = self.own_marks().iter().map(|(lane, _)| lane).collect();
         let mut kept = 0;
         for shard in 0..self.table().shards() {
             let mut stays: Vec<Quarantined> = Vec::new();
@@ -145,14 +154,30 @@ impl Replica {
                 let keeping = self.keep_own(self.coverage().operators(), 0, report.wire(), OfferedBy::Release, TO_ALL);
                 kept += usize::from(matches!(keeping.kept, Kept::Applied(_)));
             }
+            self.flush();
         }
         Some(Rejoined { dropped, kept })
     }
 
     /// Removes the records that a peer covers, and forgets what was covered. Returns the number of the records.
+    ///
+    /// A vector does not name an epoch of which the peer has no record left, if that node has begun a later one. The peer covered it all the same.
     pub(crate) fn drop_covered(&self, peer: &Vector) -> usize {
         self.coverage().forget_others();
-        let is_covered = |report: &WireReport<'_>, _: bool| peer.covers(report.head.stamp);
+        let lanes: BTreeMap<LaneId, Lane> = self.lanes().since(0).into_iter().collect();
+        let mut newest: BTreeMap<&str, Epoch> = BTreeMap::new();
+        for lane in peer.iter().filter_map(|(id, _)| lanes.get(&id)) {
+            let newest = newest.entry(&lane.origin).or_insert(lane.epoch);
+            *newest = lane.epoch.max(*newest);
+        }
+        let is_left = |id: LaneId| {
+            let Some(lane) = lanes.get(&id).filter(|lane| *lane.origin != *self.node()) else { return false };
+            peer.get(id).is_none() && newest.get(&*lane.origin).is_some_and(|newest| lane.epoch < *newest)
+        };
+        let is_covered = |report: &WireReport<'_>, _: bool| {
+            let stamp = report.head.stamp;
+            peer.covers(stamp) || is_left(stamp.lane)
+        };
         (0..self.table().shards()).map(|shard| self.table().remove(shard, is_covered)).sum()
     }
 

@@ -169,10 +169,10 @@ impl<H: IngestHost> Ingest<H> {
     /// for a pong meanwhile. With none left the rest is quarantined undecided, and offered a moment later.
     fn decide(&self, batch: &[WireReport<'_>], taking: &mut Taking<'_>) {
         if taking.faults_left == 0 {
+            batch.iter().for_each(|report| self.quarantine(report, None, taking));
+            // Behind that: whoever takes the keys meanwhile would not find the reports.
             let mut undecided = self.undecided.lock();
-            batch.iter().for_each(|report| undecided.add(report.key));
-            drop(undecided);
-            return batch.iter().for_each(|report| self.quarantine(report, None, taking));
+            return batch.iter().for_each(|report| undecided.add(report.key));
         }
         let origins: Vec<Arc<str>> =
             batch.iter().map(|report| self.replica.lanes().origin(report.head.stamp.lane)).collect();

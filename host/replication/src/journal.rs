@@ -44,9 +44,9 @@ pub enum JournalKind {
     Quarantined,
     /// Lanes of the node's vector that advanced. Covers only entries before it.
     Vector,
-    /// Time at which a link was up, and the lanes of this node as far as peers have acknowledged them.
+    /// Time at which a link was up.
     Contact,
-    /// The node dropped what peers had covered, after a long absence.
+    /// The node dropped what a peer covers, after a long absence. Has the vector of the peer.
     Rejoin,
 }
 

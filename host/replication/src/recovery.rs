@@ -125,7 +125,10 @@ impl Recovery<'_> {
                 }
             }
             JournalKind::Contact => {
-                self.replica.contact().lock().recover(payload)?;
+                // Behind damage the vectors are lost, and who met this node by its contact would take it for one that has all that it forgot.
+                if intact {
+                    self.replica.contact().lock().recover(payload)?;
+                }
             }
             JournalKind::Rejoin => {
                 let peer = decode_seqs(payload)?;

@@ -465,6 +465,8 @@ impl Replica {
     /// nothing any more.
     pub(crate) fn begin_incarnation<R>(&self, drop_covered: impl FnOnce() -> R) -> R {
         let claiming = self.claiming.lock();
+        // Before and behind: a turn that has read the vector and not yet what the table lost must not be sent, nor one that begins meanwhile.
+        self.incarnation.fetch_add(1, Ordering::AcqRel);
         let dropped = drop_covered();
         let mut durable = self.durable.lock();
         let own: BTreeSet<LaneId> = self.coverage.own_marks().iter().map(|(lane, _)| lane).collect();

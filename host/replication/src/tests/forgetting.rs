@@ -415,7 +415,7 @@ fn nodes_that_were_away_together_drop_nothing() {
     let pair = Pair::of(replicas);
     for node in &pair.nodes {
         assert_eq!(keys(&node.replica), ["shared"]);
-        node.replica.note_contact(later, KEEP_S);
+        [later, later + 60].into_iter().for_each(|now_s| node.replica.note_contact(now_s, KEEP_S));
         assert_eq!(node.replica.absent_since_s(), None, "it has a link");
     }
 }
@@ -448,4 +448,51 @@ fn links_of_before_a_return_end() {
     let (mut snapshot, mut kinds) = (jaquez.snapshot(), Vec::new());
     while snapshot.next(|kind, _| kinds.push(kind)) {}
     assert!(kinds.contains(&JournalKind::Contact));
+}
+
+/// Goal: a record whose epoch the peer has left, because it has no record of it any more, does not come back; one of this node stays. Method:
+/// records of two epochs of Juzang, of which the peer knows the later one alone, and of an earlier process of the node.
+#[test]
+fn epoch_that_a_peer_has_left_counts_as_covered() {
+    let jaquez = start_as("Jaquez", &Log::default(), 5);
+    let port = LinkPort::new("Riley", 1 << 20, 2, Asleep);
+    let lane = |origin: &str, started_ms| {
+        let epoch = Epoch { started_ms, random: 1 };
+        Lane { origin: origin.into(), epoch, worker: 0 }
+    };
+    let lanes = [lane("Juzang", 1), lane("Juzang", 2), lane("Jaquez", 1), lane("Campbell", 1)];
+    let lanes: Vec<(LaneId, Lane)> = (0..).map(LaneId).zip(lanes).collect();
+    let ids = jaquez.number_lanes(&lanes).unwrap();
+    for (key, lane, seq) in [("left", 0, 1), ("covered", 1, 3), ("later", 1, 4), ("own", 2, 1), ("unknown", 3, 1)] {
+        let head = Head::of(Stamp { lane: ids[lane], seq });
+        let report =
+            WireReport { head, key: key.as_bytes(), reign: 0, rank: b"1", form: 1, record: b"AT", extension: b"" };
+        assert!(jaquez.apply(0, &report, Some(&port), false, &mut Vec::new()));
+    }
+    assert_eq!(jaquez.drop_covered(&[(ids[1], 3)].into_iter().collect()), 2);
+    assert_eq!(keys(&jaquez), ["later", "own", "unknown"]);
+}
+
+/// Goal: what a node kept since its start, shortly before it met the peer, stays. Method: two processes, one that began in the absence and one
+/// before it, whose own record the peer covers.
+#[test]
+fn node_drops_nothing_that_it_kept_since_a_start_in_the_absence() {
+    for (started_s, dropped) in [(NOW_S + KEEP_S, 0), (NOW_S - 1, 1)] {
+        let log = Log::default();
+        let jaquez = start_as("Jaquez", &log, started_s * 1000);
+        let port = LinkPort::new("Riley", 1 << 20, 2, Asleep);
+        jaquez.add_link(&port);
+        port.counts.greeted.store(true, std::sync::atomic::Ordering::Relaxed);
+        jaquez.note_contact(NOW_S, KEEP_S);
+        jaquez.remove_link(&port);
+        jaquez.note_contact(NOW_S + 2 * KEEP_S, KEEP_S);
+        let _ = keep(&jaquez, b"kiwi", b"1", 0);
+        let rejoined = jaquez.rejoin(&jaquez.vector(), NOW_S + KEEP_S).unwrap();
+        assert_eq!((rejoined.dropped, keys(&jaquez).len()), (dropped, 1 - dropped), "{started_s}");
+        assert_eq!(
+            keys(&start_as("Jaquez", &log, started_s * 1000 + 1)),
+            keys(&jaquez),
+            "and the next process neither"
+        );
+    }
 }
