@@ -375,5 +375,5 @@ const TICK: Duration = Duration::from_millis(100);
 const SEARCH_MAX: Duration = Duration::from_secs(240);
 const COMPILATIONS_MAX: usize = 8;
 /// Copies of a file of code in memory at once: as it came, without its signatures, and as the engine makes it.
-const CODE_COPIES: u64 = 3;
+const CODE_COPIES: u64 = 4;
 const STOPPING: &str = "the node is stopping";

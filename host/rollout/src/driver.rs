@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, select_all};
-use herd_sys::file_bytes_max;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +83,6 @@ impl Driver {
             let Some(host) = host.upgrade() else { return };
             let now = Instant::now();
             self.participant.previous = host.live().1;
-            self.participant.file_bytes_max = file_bytes_max(GUEST_COPIES);
             if let Some(event) = event {
                 self.handle(event, &host, now);
                 // Before the tick, which drops cached guests that an action to persist still has to collect.
@@ -273,5 +271,3 @@ fn withdrawal(operators: &BTreeMap<u64, Operator>) -> impl Future<Output = u64> 
 const TICK_BUSY: Duration = Duration::from_millis(10);
 /// Interval of ticks otherwise.
 const TICK_IDLE: Duration = Duration::from_secs(1);
-/// Copies of a guest in memory at once: as it came, and those of the protocol and of the generation.
-const GUEST_COPIES: u64 = 3;

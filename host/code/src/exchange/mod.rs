@@ -232,9 +232,10 @@ impl Exchange {
             job.download.is_none() || (now < job.asked_at + UNASKED_MAX && now < job.progress_at + UNASKED_MAX)
         });
         for at in 0..self.searches.len() {
+            // Before others are asked, which may be because this one said nothing.
+            self.searches[at].expire(now);
             self.ask_more(at, now);
             let search = &mut self.searches[at];
-            search.expire(now);
             if let Some(CodeDownload { download, .. }) = &mut search.download
                 && let Next::Get(from, offset) = download.tick(&BTreeSet::from([download.from().to_string()]), now)
             {
@@ -352,7 +353,7 @@ impl Exchange {
         match port.component(wanted.guest) {
             Some(component) => self.actions.push(Action::Compile(wanted.clone(), component)),
             None => {
-                let (download, _) = Download::new(wanted.guest, GUEST_BYTES_MAX.min(self.file_bytes_max), from, now);
+                let (download, _) = Download::new(wanted.guest, GUEST_BYTES_MAX, from, now);
                 job.download = Some(download);
                 self.send(from, &Message::Get { digest: wanted.guest, offset: 0 });
             }

@@ -102,6 +102,8 @@ impl Serving<'_> {
         let (state, BroughtGuest { guest, codes }) = (self.state()?, self.guest()?);
         let engine = self.engine(&state)?;
         self.bring_code(&codes, &state)?;
+        // Tens of megabytes for each target, which a small host lacks while its node starts.
+        drop(codes);
         let _code = keep_built_in(&engine, self.config.guest.is_none())?;
         for name in self.names {
             Node::check(self.config, name, &engine, (&guest, Digest::of(DEFAULT_GUEST)), &state)?;

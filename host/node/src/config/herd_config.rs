@@ -41,9 +41,9 @@ pub struct HerdConfig {
     /// path is relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
-    /// Path of the component with the protocol logic; its signatures are in the file of that name with `.minisig`. Default: the guest built into
-    /// the binary. After a swap the herd starts with the guest it swapped to, whatever stands here. A relative path is relative to the
-    /// configuration file.
+    /// Path of the component with the protocol logic, whose signatures are in the file of that name with `.minisig`, or of a bundle (`herd
+    /// compile`). Default: the guest built into the binary. After a swap the herd starts with the guest it swapped to, whatever stands
+    /// here. A relative path is relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest: Option<PathBuf>,
     /// Path of a file for every line that a node receives and sends, with `{node}` in place of its name. Default: none. When

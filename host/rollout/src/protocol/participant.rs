@@ -41,8 +41,6 @@ pub(crate) struct Participant {
     pub(crate) serving: Digest,
     /// Guest of the previous generation, which is still loaded: returning to it takes no bytes.
     pub(crate) previous: Option<Digest>,
-    /// Longest file for which this host has memory now, in bytes. A longer guest is not downloaded.
-    pub(crate) file_bytes_max: usize,
     /// Proposal that this node coordinates.
     pub(crate) proposal: Option<Proposal>,
     /// Proposals of other operators of this node, in the order in which they came.
@@ -97,7 +95,6 @@ impl Participant {
             configured: serving,
             serving,
             previous: None,
-            file_bytes_max: usize::MAX,
             proposal: None,
             waiting: VecDeque::new(),
             // The upper half; as good as any other.

@@ -22,7 +22,7 @@ impl Participant {
         {
             return;
         }
-        let (download, next) = Download::new(digest, GUEST_BYTES_MAX.min(self.file_bytes_max), from, now);
+        let (download, next) = Download::new(digest, GUEST_BYTES_MAX, from, now);
         self.download = Some(download);
         self.continue_download(next, now);
     }

@@ -240,7 +240,8 @@ fn limits(here: Limits, logged: Option<LoggedMemory>) -> Limits {
         // Another guest may need more than the log granted.
         memory_bytes_ceiling: here.memory_bytes_ceiling.max(bytes_ceiling),
         memory_bytes_max: bytes_max,
-        deadline: here.deadline.max(here.deadline_ceiling) * SLOWER_MAX,
+        deadline: here.deadline * SLOWER_MAX,
+        deadline_ceiling: here.deadline_ceiling * SLOWER_MAX,
         ..here
     }
 }

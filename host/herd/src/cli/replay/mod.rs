@@ -25,6 +25,7 @@ use self::run::{Replayed, replay_all};
 use super::numbers::{counted, whole};
 
 pub(super) use self::guest::{Guests, ThreadReplayer, With};
+pub(super) use self::tally::depends_on_time;
 
 /// Arguments of `herd replay`.
 #[derive(Debug, Args)]
