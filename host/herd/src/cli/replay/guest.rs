@@ -266,7 +266,8 @@ mod tests {
         let logged = LoggedMemory { bytes_max: 64 << 20, bytes_ceiling: 32 << 20 };
         let replayed = limits(here, Some(logged));
         assert_eq!((replayed.memory_bytes_max, replayed.memory_bytes_ceiling), (64 << 20, here.memory_bytes_ceiling));
-        assert!(replayed.deadline >= here.deadline_ceiling * 10);
+        let times = (here.deadline * SLOWER_MAX, here.deadline_ceiling * SLOWER_MAX);
+        assert_eq!((replayed.deadline, replayed.deadline_ceiling), times);
         assert_eq!(limits(here, None).memory_bytes_max, here.memory_bytes_max);
         let lie = LoggedMemory { bytes_max: usize::MAX, bytes_ceiling: usize::MAX };
         assert_eq!(limits(here, Some(lie)).memory_bytes_max, MEMORY_BYTES_HIGHEST);
