@@ -89,7 +89,7 @@ impl HostMemory {
         self.bytes_max.saturating_sub(self.reserve())
     }
 
-    /// Returns the length of the longest file of which there is memory for so many copies, in bytes. One of [`FILE_BYTES_MIN`] always has
+    /// Returns the length of the longest file of which there is memory for so many copies, in bytes. One of 4 MiB always has
     /// room: it fits into the reserve. None if the system does not say.
     #[must_use]
     pub fn file_bytes_max(&self, copies: u64) -> Option<u64> {
