@@ -100,12 +100,15 @@ impl Judge {
         let target = self.target.rounded();
         // Whoever brought a bundle of another version would be told to bring one.
         let unfit = self.store.unfit(&self.wanted(guest));
-        let unfit =
-            unfit.iter().map(|of| format!("; the code that was brought to it is for {} by {}", of.target, of.compiler));
-        let mut unfit: String = unfit.collect();
-        if !unfit.is_empty() {
-            unfit = format!("{unfit}, and it runs that by {}", self.compiler);
-        }
+        let mut unfit: Vec<String> = unfit.iter().map(|of| format!("for {} by {}", of.target, of.compiler)).collect();
+        unfit.sort();
+        let unfit = match &*unfit {
+            [] => String::new(),
+            brought => {
+                let brought = brought.join(", and ");
+                format!("; the code that was brought to it is {brought}, and it runs that by {}", self.compiler)
+            }
+        };
         let reason = format!(
             "this node does not compile guests, and got no code for {target}: {asked}{unfit}; name a node that is linked to it in `swap.compilers`, or \
              swap to a signed bundle of herd compile GUEST --target {target}"
