@@ -323,11 +323,17 @@ const FAULTS_PER_FRAME_MAX: u32 = 40;
 
 /// Bytes of keys that wait for a decision. Reports beyond it wait for the next generation.
 const UNDECIDED_BYTES_MAX: usize = 4 << 20;
+/// Bytes that a set of keys takes for each, besides those of the key.
+const KEY_OVERHEAD: usize = 64;
+
+/// Returns the bytes that a key takes while it waits.
+fn cost_of(key: &[u8]) -> usize {
+    key.len() + KEY_OVERHEAD
+}
 
 impl Undecided {
     fn add(&mut self, key: &[u8]) {
-        // What a set keeps besides the bytes of a key.
-        let bytes = key.len() + 64;
+        let bytes = cost_of(key);
         if self.bytes + bytes <= UNDECIDED_BYTES_MAX && self.keys.insert(key.to_vec()) {
             self.bytes += bytes;
         }
@@ -336,7 +342,7 @@ impl Undecided {
     /// Removes up to `count` keys.
     fn take(&mut self, count: usize) -> BTreeSet<Vec<u8>> {
         let taken: BTreeSet<Vec<u8>> = std::iter::from_fn(|| self.keys.pop_first()).take(count).collect();
-        self.bytes -= taken.iter().map(|key| key.len() + 64).sum::<usize>();
+        self.bytes -= taken.iter().map(|key| cost_of(key)).sum::<usize>();
         taken
     }
 }
@@ -577,8 +583,8 @@ mod tests {
     fn undecided_keys_are_bounded_by_their_bytes() {
         let mut undecided = Undecided::default();
         for number in 0..3 {
-            undecided.add(&vec![number; UNDECIDED_BYTES_MAX / 2 - 64]);
-            undecided.add(&vec![number; UNDECIDED_BYTES_MAX / 2 - 64]);
+            undecided.add(&vec![number; UNDECIDED_BYTES_MAX / 2 - KEY_OVERHEAD]);
+            undecided.add(&vec![number; UNDECIDED_BYTES_MAX / 2 - KEY_OVERHEAD]);
         }
         assert_eq!((undecided.keys.len(), undecided.bytes), (2, UNDECIDED_BYTES_MAX));
         assert_eq!((undecided.take(1).len(), undecided.bytes), (1, UNDECIDED_BYTES_MAX / 2));

@@ -58,8 +58,9 @@ impl LinkFrame {
     pub const KIND_MIN: u8 = 16;
     /// Highest kind of a frame of replication.
     pub const KIND_MAX: u8 = 31;
-    /// Lowest kind that a node ignores if it does not know it. A later version uses those below only with peers of its own version.
-    pub const SKIPPED_MIN: u8 = 28;
+    /// Lowest kind that a node of this version ignores; earlier ones ignore 28 too. A later version uses those below only with peers of its
+    /// own version.
+    pub const SKIPPED_MIN: u8 = 29;
 
     /// Encodes the body.
     #[must_use]
@@ -90,7 +91,7 @@ impl LinkFrame {
             20 => Self::Have(decode_seqs(&body)?),
             ProofFrame::KIND_MIN..=ProofFrame::KIND_MAX => Self::Proof(ProofFrame::decode(kind, &body)?),
             28 => Self::Contact(Reader(&body).number()?),
-            29..=Self::KIND_MAX => Self::Skipped(kind),
+            Self::SKIPPED_MIN..=Self::KIND_MAX => Self::Skipped(kind),
             _ => return Err(Malformed),
         })
     }

@@ -49,7 +49,7 @@ pub struct LinkMachine {
     prover: Prover,
     /// Time at which the peer had a link before this one. 0 if it did not say.
     peer_contact_s: u64,
-    /// That of the replica when the link came up.
+    /// Incarnation of the replica when the link came up.
     incarnation: u64,
 }
 

@@ -125,7 +125,7 @@ impl Recovery<'_> {
                 }
             }
             JournalKind::Contact => {
-                // Behind damage the vectors are lost, and who met this node by its contact would take it for one that has all that it forgot.
+                // Behind damage vectors count for nothing, so this node covers less than its peers would conclude from such a contact.
                 if intact {
                     self.replica.contact().lock().recover(payload)?;
                 }

@@ -251,7 +251,7 @@ pub(in crate::cli) fn logged(fault: &Fault) -> LoggedFault {
     LoggedFault { kind: fault.kind().into(), text: fault.to_string() }
 }
 
-/// How much slower than the node this machine may be, or how much busier.
+/// Factor by which this machine may be slower than that of the node, or busier.
 const SLOWER_MAX: u32 = 10;
 /// Highest memory that a configuration allows an instance. A log may say anything.
 const MEMORY_BYTES_HIGHEST: usize = 4096 << 20;
