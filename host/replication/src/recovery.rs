@@ -27,8 +27,7 @@ use crate::wire_report::WireReport;
 /// Recovery of a replica that has kept nothing yet.
 pub struct Recovery<'a> {
     replica: &'a mut Replica,
-    /// Lanes by the numbers of the process that wrote the entry.
-    lanes: Vec<Option<LoggedLane>>,
+    lanes: LoggedLanes,
     /// Latest lane of an earlier process of the node.
     newest_own: Option<Lane>,
     waiting: Waiting,
@@ -43,6 +42,50 @@ struct LoggedLane {
     lane: Lane,
     id: Cell<Option<LaneId>>,
 }
+
+/// Lanes by the numbers of the process that wrote the entry.
+#[derive(Default)]
+struct LoggedLanes {
+    /// Index in `defined` by number. A damaged entry may define any number, so what no lane has is small.
+    indexes: Vec<u32>,
+    defined: Vec<LoggedLane>,
+}
+
+impl LoggedLanes {
+    /// Defines the lane of a number below [`LANES_MAX`].
+    fn define(&mut self, number: u32, lane: Lane) {
+        let logged = LoggedLane { lane, id: Cell::new(None) };
+        if let Some(defined) = self.index(number) {
+            self.defined[defined] = logged;
+            return;
+        }
+        let number = number as usize;
+        self.indexes.resize(self.indexes.len().max(number + 1), UNDEFINED);
+        // No more of them than numbers, all of which fit.
+        self.indexes[number] = self.defined.len() as u32;
+        self.defined.push(logged);
+    }
+
+    /// Returns the number in this process of the lane that has this number in the log, if it has one.
+    fn known(&self, number: u32) -> Option<LaneId> {
+        self.defined[self.index(number)?].id.get()
+    }
+
+    /// Returns the number in this process of the lane that has this number in the log, and gives it one if it has none.
+    fn id(&self, numbered: &Lanes, number: u32) -> Option<LaneId> {
+        let LoggedLane { lane, id } = &self.defined[self.index(number)?];
+        if id.get().is_none() {
+            id.set(numbered.id(lane));
+        }
+        id.get()
+    }
+
+    fn index(&self, number: u32) -> Option<usize> {
+        self.indexes.get(number as usize).filter(|&&index| index != UNDEFINED).map(|&index| index as usize)
+    }
+}
+
+const UNDEFINED: u32 = u32::MAX;
 
 /// Entries that were read and are offered to the table together, so that its memory is fetched for all of them at once.
 #[derive(Default)]
@@ -64,7 +107,7 @@ impl Replica {
     /// Begins a recovery. Must come before the first keep and the first link.
     pub fn recovery(&mut self) -> Recovery<'_> {
         let (waiting, recovered) = (Waiting::default(), Recovered::default());
-        Recovery { replica: self, lanes: Vec::new(), newest_own: None, waiting, cutoff_s: 0, recovered }
+        Recovery { replica: self, lanes: LoggedLanes::default(), newest_own: None, waiting, cutoff_s: 0, recovered }
     }
 
     /// Begins a snapshot. The caller then begins a new segment of the log, and then [writes](Snapshot::next) the snapshot: every keep that
@@ -100,26 +143,22 @@ impl Recovery<'_> {
         match kind {
             JournalKind::Lanes => {
                 let lanes = decode_lanes(payload)?;
-                // No process gives such a number, and the table below would have room for all numbers before it.
+                // No process gives such a number, and there would be room for all numbers before it.
                 if lanes.iter().any(|(number, _)| number.0 >= LANES_MAX) {
                     return Err(Malformed);
                 }
                 for (number, lane) in lanes {
-                    let index = number.0 as usize;
-                    if index >= self.lanes.len() {
-                        self.lanes.resize_with(index + 1, || None);
-                    }
                     if *lane.origin == *self.replica.node()
                         && self.newest_own.as_ref().is_none_or(|newest| newest.epoch < lane.epoch)
                     {
                         self.newest_own = Some(lane.clone());
                     }
-                    self.lanes[index] = Some(LoggedLane { lane, id: Cell::new(None) });
+                    self.lanes.define(number.0, lane);
                 }
             }
             JournalKind::Vector => {
                 for (number, seq) in decode_seqs(payload)? {
-                    if intact && let Some(lane) = lane_of(&self.lanes, self.replica.lanes(), number.0) {
+                    if intact && let Some(lane) = self.lanes.id(self.replica.lanes(), number.0) {
                         self.replica.recover_lane(lane, seq);
                     }
                 }
@@ -134,8 +173,8 @@ impl Recovery<'_> {
                 let peer = decode_seqs(payload)?;
                 // Behind damage a number may be of another lane, and nothing may be dropped by mistake.
                 let covered = peer.into_iter().filter(|_| intact);
-                let covered = covered
-                    .filter_map(|(number, seq)| Some((lane_of(&self.lanes, self.replica.lanes(), number.0)?, seq)));
+                let covered =
+                    covered.filter_map(|(number, seq)| Some((self.lanes.id(self.replica.lanes(), number.0)?, seq)));
                 self.replica.drop_covered(&covered.collect());
             }
             JournalKind::Own | JournalKind::Report | JournalKind::Quarantined => self.record(kind, payload, intact)?,
@@ -158,7 +197,7 @@ impl Recovery<'_> {
 
     fn record(&mut self, kind: JournalKind, payload: &[u8], intact: bool) -> Result<(), Malformed> {
         if intact {
-            WireReport::decode(payload, |lane| lane_of(&self.lanes, self.replica.lanes(), lane))?;
+            WireReport::decode(payload, |lane| self.lanes.id(self.replica.lanes(), lane))?;
             self.recovered.records += 1;
             let start = self.waiting.payloads.len();
             self.waiting.payloads.extend_from_slice(payload);
@@ -178,8 +217,7 @@ impl Recovery<'_> {
     /// Keeps the entries that wait.
     fn keep_waiting(&mut self) {
         let Self { replica, lanes, waiting: Waiting { payloads, entries }, cutoff_s, .. } = self;
-        let id = |number: u32| lanes.get(number as usize)?.as_ref()?.id.get();
-        let decode = |span: &Range<usize>| WireReport::decode(&payloads[span.clone()], id);
+        let decode = |span: &Range<usize>| WireReport::decode(&payloads[span.clone()], |number| lanes.known(number));
         // They decoded when they were read, which gave their lanes numbers.
         let reports = || entries.iter().filter_map(|(kind, span)| Some((*kind, decode(span).ok()?)));
         replica.table().prefetch(reports().map(|(_, report)| report.key));
@@ -202,15 +240,6 @@ impl Recovery<'_> {
         payloads.clear();
         entries.clear();
     }
-}
-
-/// Returns the number in this process of the lane that has this number in the log, and gives it one if it has none.
-fn lane_of(lanes: &[Option<LoggedLane>], numbered: &Lanes, number: u32) -> Option<LaneId> {
-    let LoggedLane { lane, id } = lanes.get(number as usize)?.as_ref()?;
-    if id.get().is_none() {
-        id.set(numbered.id(lane));
-    }
-    id.get()
 }
 
 /// Entries that are kept together; as many as the table prefetches together.

@@ -13,8 +13,8 @@ use herd_store::{
 
 use crate::input::{Input, push_step};
 
-/// Bytes that an input may make the node hold. The table of the numbers of lanes has up to 8 MiB, and twice while it grows.
-pub const BYTES_MAX: usize = 32 << 20;
+/// Bytes that an input may make the node hold. The table of the numbers of lanes has up to 4 MiB, and twice more while it grows.
+pub const BYTES_MAX: usize = 16 << 20;
 
 /// Runs an input: a byte that says which files there are, then the steps that damage them.
 pub fn run(input: &[u8]) {
@@ -51,6 +51,13 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seed = vec![1];
     push_step(&mut seed, JournalKind::Lanes.code(), b"\xfc\xef\xff\xef\x01\x01\0\0\0\x01");
     seeds.push(("lane-number".into(), seed));
+    // Its number is the last one that a lane may have.
+    let mut seed = vec![1];
+    let mut lanes = vec![0xff, 0xff, 0x3f];
+    lanes.extend(b"\x01a");
+    lanes.extend([0; 3]);
+    push_step(&mut seed, JournalKind::Lanes.code(), &lanes);
+    seeds.push(("last-lane-number".into(), seed));
     // A table counts on a key. These lanes are defined first.
     let mut seed = vec![1];
     for (kind, payload) in journal() {
