@@ -1,7 +1,8 @@
 //! Outbox: reports that wait to be sent to one peer.
 //!
 //! An outbox has a lane per worker, so that no worker waits for another; the link's task takes from all lanes. Reports
-//! of different lanes may be sent in any order, because the peer ranks them.
+//! of different lanes may be sent in any order, because the peer ranks them. Once so many bytes wait that the peer must be slow, the
+//! lane follows from the key: in lanes of workers, a client that reports through several of them would take room in each.
 //!
 //! A full lane is conflated: it keeps the highest-ranked report of each key and drops the others. If that makes no room, the
 //! whole lane is dropped and the outbox is marked behind, which makes the link send again what the peer's vector does not
@@ -11,6 +12,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use siphasher::sip::SipHasher13;
 
 use crate::rank::Standing;
 use crate::report_batch::ReportBatch;
@@ -33,9 +36,9 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct Lane {
     reports: ReportBatch,
-    /// Bytes above which the next push conflates: twice what the last conflation left, and at most the limit of a lane.
+    /// Bytes above which the next push conflates: half more than what the last conflation left, and at most the limit of a lane.
     ///
-    /// Conflation reads the whole lane. Without the doubling, a lane of different keys would be read again at every push
+    /// Conflation reads the whole lane. Without that half, a lane of different keys would be read again at every push
     /// for nothing; with it, the cost stays in proportion to the bytes pushed.
     conflate_at: usize,
 }
@@ -55,11 +58,12 @@ impl Outbox {
         }
     }
 
-    /// Appends an item to a lane. `lane` is taken modulo the number of lanes.
+    /// Appends an item to a lane: to `lane`, modulo their number, or in a crowded outbox to that of its key.
     ///
     /// Waits at most for another push to the same lane, or for the link to take its reports.
     #[inline]
     pub(crate) fn push(&self, lane: usize, item: &[u8]) -> Push {
+        let lane = if self.bytes() > CROWDED_BYTES { lane_of_key(item) } else { lane };
         let mut lane = self.lanes[lane % self.lanes.len()].lock();
         let before = lane.bytes();
         lane.reports.push(item);
@@ -159,7 +163,7 @@ impl Lane {
             }
         }
         self.reports = reports;
-        self.conflate_at = (2 * self.bytes()).clamp(CONFLATE_BYTES_MIN, bytes_max);
+        self.conflate_at = (self.bytes() + self.bytes() / 2).clamp(CONFLATE_BYTES_MIN, bytes_max);
     }
 }
 
@@ -173,10 +177,18 @@ fn key_and_standing(item: &[u8]) -> Option<(&[u8], Standing<'_>)> {
     last.map(|report| (report.key, report.standing()))
 }
 
+/// Returns a number that is the same for all items of a key. Keys that were chosen to share a lane get the room of one lane, as those of a
+/// client that sends through one worker.
+fn lane_of_key(item: &[u8]) -> usize {
+    key_and_standing(item).map_or(0, |(key, _)| SipHasher13::new().hash(key) as usize)
+}
+
 /// Reports in a lane at which the link sends a frame early: shared by so many, the cost of a frame is small for each.
 const EARLY_FRAME_REPORTS: usize = 16;
 /// Smallest lane that is conflated. Below it, conflation costs more than it saves.
 const CONFLATE_BYTES_MIN: usize = 256 << 10;
+/// Bytes in all lanes above which the peer does not keep up: a link that does takes what waits several times a millisecond.
+const CROWDED_BYTES: usize = 256 << 10;
 /// Smallest limit of a lane, so that it has room for some reports of the greatest length however many lanes there are.
 const LANE_BYTES_MIN: usize = 1 << 20;
 
@@ -216,16 +228,33 @@ mod tests {
         for round in 0..2000_u32 {
             let _ = outbox.push(1, &report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat()));
         }
-        assert!(outbox.bytes() <= 2 * CONFLATE_BYTES_MIN, "{}", outbox.bytes());
+        assert!(outbox.bytes() <= LANES * CONFLATE_BYTES_MIN, "{}", outbox.bytes());
         assert!(!outbox.is_behind());
-        let taken = outbox.take();
-        let last = taken.iter().next_back().unwrap();
-        assert_eq!(last, report("k9", &[&record[..], &1999_u32.to_be_bytes()].concat()), "the latest report is last");
+        let latest = report("k9", &[&record[..], &1999_u32.to_be_bytes()].concat());
+        assert_eq!(outbox.take().iter().filter(|item| *item == latest).count(), 1);
+    }
+
+    #[test]
+    fn client_that_reports_through_all_workers_waits_once_for_a_stopped_peer() {
+        let outbox = Outbox::new(64 << 20, LANES);
+        let (record, keys) = ([b'x'; 100], 20_000);
+        let mut entry = 0;
+        for round in 0..20 {
+            for key in 0..keys {
+                let item = report(&format!("client-{key}"), &record);
+                entry = item.len();
+                let _ = outbox.push(round + key, &item);
+            }
+        }
+        let most = keys * entry * 3 / 2 + CROWDED_BYTES;
+        assert!(outbox.bytes() <= most, "{} bytes wait, of {keys} clients with {entry} bytes each", outbox.bytes());
+        let sent: std::collections::BTreeSet<_> = outbox.take().iter().map(<[u8]>::to_vec).collect();
+        assert_eq!((sent.len(), outbox.dropped()), (keys, 0));
     }
 
     #[test]
     fn conflation_keeps_the_highest_rank_and_not_the_last() {
-        let outbox = Outbox::new(64 << 20, LANES);
+        let outbox = Outbox::new(64 << 20, 1);
         let record = [b'x'; 1000];
         for rank in (0..600_u32).rev() {
             let _ = outbox.push(1, &ranked("k", &rank.to_be_bytes(), &record));
@@ -237,7 +266,7 @@ mod tests {
 
     #[test]
     fn conflation_keeps_a_quarantined_report_with_the_record_below_it() {
-        let outbox = Outbox::new(64 << 20, LANES);
+        let outbox = Outbox::new(64 << 20, 1);
         let pair = [ranked("k", b"1", b"readable"), ranked("k", b"3", b"quarantined")].concat();
         let _ = outbox.push(1, &pair);
         for _ in 0..600 {
@@ -264,7 +293,7 @@ mod tests {
 
     #[test]
     fn outbox_over_its_limit_drops_the_lane_and_is_behind() {
-        let outbox = Outbox::new((1 << 20) * LANES, LANES);
+        let outbox = Outbox::new(1 << 20, 1);
         let record = vec![b'x'; 64 << 10];
         for key in 0..20 {
             let _ = outbox.push(1, &report(&format!("k{key}"), &record));
