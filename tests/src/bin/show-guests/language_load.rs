@@ -48,8 +48,15 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         herd.places().behave(Behaviour::Body(megabyte()));
         // A load that is answered by fallbacks alone would have no fault: places have to come, before it and behind it.
         ensure_places(&herd, language)?;
+        let before = upstream(&herd)?;
         bench(&herd, seconds, &["--connections", "4", "--clients", "100", "--mix", "iamat=50,whatsat=50"])?;
+        let during: Vec<f64> = upstream(&herd)?.iter().zip(before).map(|(after, before)| after - before).collect();
         ensure_places(&herd, language)?;
+        reporter.tell(
+            &format!("{language}: upstream answers of 1 MB, and failed requests"),
+            format!("{}, {}", during[0], during[1]),
+        );
+        ensure!(during[0] > 9.0 * during[1], "{language}: one question in ten had a fallback for an answer");
         let faulted = faults(&herd) - faulted;
         reporter.show(&format!("{language}: faults with upstream answers of 1 MB"), faulted, faulted == 0);
     }
@@ -75,6 +82,16 @@ fn ensure_places(herd: &Herd, language: &str) -> Result<()> {
     let places = answer.1.as_ref().and_then(|json| json["results"].as_array()).map_or(0, Vec::len);
     ensure!(places == 5, "{language} answers with {places} places: {answer:?}");
     Ok(())
+}
+
+/// Returns how many requests the upstream has answered, and how many failed. A question that asks no upstream counts as neither.
+fn upstream(herd: &Herd) -> Result<[f64; 2]> {
+    let metrics = herd.scrape("Riley")?;
+    let of = |name: &str| {
+        let samples = metrics.lines().filter(|line| line.starts_with(name));
+        samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    };
+    Ok([of("herd_upstream_answers_total"), of("herd_upstream_failures_total")])
 }
 
 /// Returns the faults of the active generation.
