@@ -47,6 +47,13 @@ impl CompiledCode {
         bytes
     }
 
+    /// Returns the digest of the machine code. A compiler makes the same code of a component on every machine, so whoever is asked to sign code
+    /// of somebody else compiles the component too, and compares.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.code)
+    }
+
     /// Signs it, in place of an earlier signature by the same key.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use herd_code::CompiledCode;
+use herd_model::Digest;
 use herd_signing::{Provenance, SignaturePolicy};
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ pub(super) struct CodeReport {
     target: String,
     compiler: String,
     bytes: usize,
+    /// Of the machine code, to be compared with the output of another compiler of the same component.
+    digest: Digest,
     /// Names of the keys that signed it.
     signed_by: Vec<String>,
     /// Reason for which nodes do not take it.
@@ -32,6 +35,7 @@ impl CodeReport {
             target: code.of.target.clone(),
             compiler: code.of.compiler.clone(),
             bytes: code.code.len(),
+            digest: code.digest(),
             signed_by,
             refused: accepted.err().map(|why| why.to_string()),
         }
@@ -40,8 +44,8 @@ impl CodeReport {
 
 impl fmt::Display for CodeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, compiler, bytes, signed_by, refused } = self;
-        write!(f, "code     {target}: {} KiB, {compiler}; ", bytes >> 10)?;
+        let Self { target, compiler, bytes, digest, signed_by, refused } = self;
+        write!(f, "code     {target}: {} KiB, {}, {compiler}; ", bytes >> 10, digest.short())?;
         match refused {
             None => write!(f, "signed by {}", signed_by.join(" and ")),
             Some(why) => f.write_str(why),

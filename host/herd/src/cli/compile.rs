@@ -62,14 +62,14 @@ pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<ExitCode> {
     Bundle::decode(&file).with_context(named)?;
     write_whole(&out, &file)?;
     if args.json {
-        let code = |code: &CompiledCode| json!({ "target": code.of.target, "compiler": code.of.compiler, "bytes": code.code.len() });
+        let code = |code: &CompiledCode| json!({ "target": code.of.target, "compiler": code.of.compiler, "bytes": code.code.len(), "digest": code.digest() });
         let codes: Vec<_> = bundle.codes.iter().map(code).collect();
         say!("{}", json!({ "digest": digest, "file": out, "code": codes }));
         return Ok(ExitCode::SUCCESS);
     }
     say!("compiled {} for {}, into {}", digest.short(), counted(bundle.codes.len(), "target"), out.display());
     for code in &bundle.codes {
-        say!("  {}: {} KiB", code.of.target, code.code.len() >> 10);
+        say!("  {}: {} KiB, {}", code.of.target, code.code.len() >> 10, code.digest().short());
     }
     say!("nodes take it once a key of theirs has signed it: herd sign {} --key FILE", out.display());
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use herd_code::Bundle;
+use herd_code::{Bundle, CompiledCode};
 use herd_model::Digest;
 use herd_signing::{PrivateKey, SignatureFile, beside};
 use herd_sys::clock::unix_now;
@@ -93,10 +93,18 @@ fn sign_bundle(args: &SignArgs, path: &Path, file: &[u8]) -> anyhow::Result<Exit
     let (id, digest, count) = (key.public().id(), Digest::of(&bundle.guest), bundle.codes.len());
     if args.json {
         let signatures = signatures.signatures().len();
-        say!("{}", json!({ "key_id": id, "digest": digest, "file": out, "signatures": signatures, "codes": count }));
+        let code = |code: &CompiledCode| json!({ "target": code.of.target, "digest": code.digest() });
+        let code: Vec<_> = bundle.codes.iter().map(code).collect();
+        say!(
+            "{}",
+            json!({ "key_id": id, "digest": digest, "file": out, "signatures": signatures, "codes": count, "code": code })
+        );
     } else {
         let targets = counted(count, "target");
         say!("signed {} and its code for {targets} with key {id}, in {}", digest.short(), out.display());
+        for code in &bundle.codes {
+            say!("  {}: {}", code.of.target, code.digest().short());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
