@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use herd_code::{CODE_FILE_BYTES_MAX, CompiledCode, Wanted};
 use herd_model::Digest;
@@ -14,13 +15,14 @@ use herd_sys::{FileStore, file_bytes_max, file_name};
 /// Signed code of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct CodeStore {
+    node: Arc<str>,
     files: FileStore,
 }
 
 impl CodeStore {
     /// Store of a node, in the state directory of its herd. Touches no file.
     pub(crate) fn new(state: &Path, node: &str) -> Self {
-        Self { files: FileStore::new(state.join(DIRECTORY).join(file_name::of(node)), FILES_MAX) }
+        Self { node: node.into(), files: FileStore::new(state.join(DIRECTORY).join(file_name::of(node)), FILES_MAX) }
     }
 
     /// Stores code, in place of earlier code of the same guest for the same target and compiler.
@@ -65,9 +67,14 @@ impl CodeStore {
         let prefix = format!("{guest}-");
         let bytes_max = CODE_FILE_BYTES_MAX.min(file_bytes_max(COPIES)) as u64;
         paths.filter_map(move |path| {
-            let is_of_guest = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
-            let is_sane = is_of_guest && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= bytes_max);
-            let code = CompiledCode::decode(&is_sane.then(|| std::fs::read(&path).ok())??).ok()?;
+            path.file_name().filter(|name| name.to_string_lossy().starts_with(&prefix))?;
+            let bytes = std::fs::metadata(&path).ok()?.len();
+            if bytes > bytes_max {
+                let path = path.display();
+                tracing::warn!(node = %self.node, %path, bytes, "signed code of a guest is passed over: there is no memory for it");
+                return None;
+            }
+            let code = CompiledCode::decode(&std::fs::read(&path).ok()?).ok()?;
             (code.of.guest == guest).then_some(code)
         })
     }
