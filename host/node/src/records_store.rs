@@ -59,6 +59,9 @@ pub(crate) async fn housekeeping<H: IngestHost + Send + Sync + 'static>(
         let (Some(replica), Some(ingest)) = (replica.upgrade(), ingest.upgrade()) else { return };
         let now_s = unix_now().as_secs();
         replica.table().set_now(now_s);
+        if replica.contact_s().is_none() {
+            replica.note_contact(now_s, forget_keep.as_secs());
+        }
         // Guests may take their time.
         if ingest.has_undecided() && offering.as_ref().is_none_or(JoinHandle::is_finished) {
             offering = Some(tokio::task::spawn_blocking(move || ingest.offer_undecided(workers::index())));
@@ -151,6 +154,8 @@ impl RecordsStore {
         let syncs = SyncRequests::default();
         replica.attach(LogJournal::new(Arc::clone(&log), config.durability, syncs.clone()));
         let now_s = unix_now().as_secs();
+        // The log has tombstones and records that the process before removed. A report that comes first must not lose to them.
+        replica.expire(now_s);
         replica.note_contact(now_s, forget_keep.as_secs());
         if let Some(since_s) = replica.absent_since_s() {
             let days = now_s.saturating_sub(since_s) / DAY_S;

@@ -92,7 +92,8 @@ impl Replica {
     }
 
     /// Notes in the log that a link is up at this time, in seconds since the Unix epoch; or, if none is, and none was for longer than
-    /// tombstones are kept (`keep_s`), that the node is absent. Called once a minute or so, and at the start.
+    /// tombstones are kept (`keep_s`), that the node is absent. Called once a minute or so, at the start, and while no link was ever
+    /// up every second: what a first short run takes from peers must not look as if the node had never met them.
     pub fn note_contact(&self, now_s: u64, keep_s: u64) {
         let is_linked = self.links().iter().any(|port| port.counts.greeted.load(Relaxed));
         let mut contact = self.contact().lock();
@@ -114,8 +115,9 @@ impl Replica {
         self.contact().lock().absent_since_s()
     }
 
-    /// Returns the time at which a link was last up.
-    pub(crate) fn contact_s(&self) -> Option<u64> {
+    /// Returns the time at which a link was last up, in seconds since the Unix epoch, if one ever was.
+    #[must_use]
+    pub fn contact_s(&self) -> Option<u64> {
         self.contact().lock().at_s()
     }
 

@@ -151,6 +151,13 @@ impl LinkMachine {
         self.replica.incarnation() != self.incarnation
     }
 
+    /// Returns whether the peer has been sent all that it lacks, and told so.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_sent = self.peer.is_some() && self.resend.is_none() && !self.port.has_waiting();
+        is_sent && self.replica.vector().beyond(&self.said).next().is_none()
+    }
+
     /// Passes the time, in seconds since the Unix epoch. Once in 30 s, a proof begins that both nodes hold equal records. The driver calls
     /// this every second or so, and takes a turn afterwards.
     pub fn prove(&mut self, now_s: u64) {

@@ -3,6 +3,7 @@
 //! Owns the order of events. Each event is what one task of a real node would do at its wake-up; after it, the invariants of the nodes
 //! that it touched are checked. Bounds: nodes, clients and time of a run.
 
+mod absence;
 mod actions;
 mod answers;
 mod faults;
@@ -52,6 +53,8 @@ pub(crate) struct Herd<'a> {
     fault_interval_ns: u64,
     keys: u64,
     now: u64,
+    /// Months that passed at once.
+    months: u64,
     base: Instant,
     queue: EventQueue<Event>,
     nodes: Vec<Node>,
@@ -105,6 +108,8 @@ struct Node {
     deferred: Vec<Event>,
     sync_ns: u64,
     swept_at: u64,
+    /// Time of the last look after contacts and boundaries.
+    kept_house_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -173,6 +178,12 @@ enum Event {
     },
     Fault,
     Heal(faults::Healing),
+    /// The next step of an absence, or the next look whether it may come.
+    Absence {
+        node: usize,
+        step: absence::Step,
+        looks: u32,
+    },
 }
 
 impl<'a> Herd<'a> {
@@ -211,6 +222,7 @@ impl<'a> Herd<'a> {
             fault_interval_ns: chance.pick(&[SECOND, 4 * SECOND, 15 * SECOND]),
             keys: chance.pick(&[3, 12, 60]),
             now: 0,
+            months: 0,
             base: Instant::now(),
             queue: EventQueue::new(),
             nodes: Vec::new(),
@@ -262,6 +274,7 @@ impl<'a> Herd<'a> {
                 deferred: Vec::new(),
                 sync_ns: herd.chance.between(MILLISECOND, 8 * MILLISECOND),
                 swept_at: 0,
+                kept_house_at: 0,
             });
         }
         for node in 0..count {
@@ -351,6 +364,7 @@ impl Herd<'_> {
             Event::Job { node, life, job } => self.on_job(node, life, &job)?,
             Event::Fault => self.on_fault()?,
             Event::Heal(healing) => self.on_heal(healing)?,
+            Event::Absence { node, step, looks } => self.on_absence(node, step, looks)?,
         }
         self.broken.take().map_or(Ok(()), Err)
     }
@@ -367,7 +381,7 @@ impl Herd<'_> {
     }
 
     fn wall_ns(&self, node: usize) -> u64 {
-        (EPOCH_NS + self.now).saturating_add_signed(self.nodes[node].clock_offset_ns)
+        (self.epoch_ns() + self.now).saturating_add_signed(self.nodes[node].clock_offset_ns)
     }
 
     fn instant(&self) -> Instant {
@@ -394,7 +408,9 @@ impl Herd<'_> {
         let Node { name, files, swap_files, later, .. } = &*node;
         let (guests, later, is_whole) = (&self.guests, *later, self.disks_are_whole);
         let deciding = self.simulation.deciding;
-        let start = Start { name, number, nodes, files, swap_files, guests, deciding, later, is_whole, epoch, now };
+        let wall_s = wall_ms / 1000;
+        let start =
+            Start { name, number, nodes, files, swap_files, guests, deciding, later, is_whole, epoch, now, wall_s };
         let mut process = Process::start(start, self.settings, &mut self.chance)?;
         process.note_restamped(&mut self.history);
         self.restamped |= process.restamped;
@@ -432,6 +448,11 @@ impl Herd<'_> {
         if now - *swept_at > SWEEP_NS || resting {
             *swept_at = now;
             process.replica.sweep();
+        }
+        let is_first = self.nodes[node].process.as_ref().is_some_and(|process| process.replica.contact_s().is_none());
+        if is_first || now - self.nodes[node].kept_house_at > HOUSE_NS {
+            self.nodes[node].kept_house_at = now;
+            self.keep_house(node);
         }
         self.ping(node);
         self.check_repairs(node)?;
@@ -493,6 +514,7 @@ impl Event {
             Self::Job { .. } => 14,
             Self::Fault => 15,
             Self::Heal(_) => 16,
+            Self::Absence { .. } => 17,
         }
     }
 
@@ -513,7 +535,8 @@ impl Event {
             | Self::Fetch { .. }
             | Self::Dial(_)
             | Self::Fault
-            | Self::Heal(_) => None,
+            | Self::Heal(_)
+            | Self::Absence { .. } => None,
         }
     }
 }
@@ -544,6 +567,8 @@ const SECOND: u64 = 1_000_000_000;
 pub const EPOCH: Duration = Duration::from_secs(1_795_504_736);
 const EPOCH_NS: u64 = EPOCH.as_secs() * SECOND;
 const SWEEP_NS: u64 = 10 * SECOND;
+/// Shorter than the minute of a node, and longer than a link takes to come up.
+const HOUSE_NS: u64 = 8 * SECOND;
 
 #[cfg(test)]
 mod tests {
@@ -579,6 +604,7 @@ mod tests {
         assert!(sum(|report| report.swaps) > 12 && sum(|report| report.proofs) > 100, "{reports:?}");
         assert!(sum(|report| report.damages) > 3 && sum(|report| report.repairs) > 3, "{reports:?}");
         assert!(sum(|report| report.versions) > 3, "{reports:?}");
+        assert!(sum(|report| report.absences) > 3 && sum(|report| report.rejoins) > 3, "{reports:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns the truth that nodes are checked against. Knows nodes only as tables and vectors. Bounds: one entry per keep of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use herd_model::Reign;
 use herd_replication::{Lane, LaneId, Rank, Replica, Stamp, Vector};
@@ -18,8 +18,17 @@ pub(crate) struct History {
     keeps: Vec<Vec<Option<Held>>>,
     /// Highest record of each key that a client was told is kept.
     answered: BTreeMap<Vec<u8>, OwnedRank>,
+    /// Highest tombstone of each key that was forgotten.
+    tombstones: BTreeMap<Vec<u8>, OwnedRank>,
+    /// Records that a tombstone outranked which has reached its end, and these tombstones: nodes that cover them need not hold them.
+    outlived: Records,
+    /// Those of them that nothing else outranks, and that must not come back.
+    removed: Records,
     spread: Option<Spread>,
 }
+
+/// Records by key.
+type Records = BTreeMap<Vec<u8>, BTreeSet<OwnedRank>>;
 
 /// Keep of a record.
 #[derive(Clone, Debug)]
@@ -69,6 +78,17 @@ impl OwnedRank {
 impl History {
     /// Notes a keep that a node made under a stamp of its own.
     pub(crate) fn keep(&mut self, replica: &Replica, seen: &mut Seen, stamp: Stamp, held: Held) {
+        // Whoever reports what was forgotten, reports it.
+        for records in [&mut self.outlived, &mut self.removed] {
+            if let Some(ranks) = records.get_mut(&held.key) {
+                ranks.remove(&held.rank);
+            }
+        }
+        self.restamp(replica, seen, stamp, held);
+    }
+
+    /// Notes that a node gave a record that it held a stamp of its own.
+    pub(crate) fn restamp(&mut self, replica: &Replica, seen: &mut Seen, stamp: Stamp, held: Held) {
         let lane = self.lane(replica, seen, stamp.lane);
         let keeps = &mut self.keeps[lane];
         let index = stamp.seq as usize - 1;
@@ -104,8 +124,53 @@ impl History {
         }
     }
 
+    /// Notes that an operator forgot a key.
+    pub(crate) fn forget(&mut self, tombstone: &Held) {
+        let highest = self.tombstones.entry(tombstone.key.clone()).or_insert_with(|| tombstone.rank.clone());
+        if *highest < tombstone.rank {
+            *highest = tombstone.rank.clone();
+        }
+    }
+
+    /// Notes that all tombstones have reached their end. What was kept under those which a node holds must not come back.
+    pub(crate) fn remove_forgotten(&mut self, replica: &Replica) {
+        let mut keys: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for shard in 0..replica.table().shards() {
+            replica.table().visit(shard, |report, _| {
+                if report.head.tombstone {
+                    keys.insert(report.key.to_vec());
+                }
+            });
+        }
+        let outranked = |held: &&Held| self.tombstones.get(&held.key).is_some_and(|tombstone| held.rank <= *tombstone);
+        for held in self.keeps.iter().flatten().flatten().filter(outranked) {
+            self.outlived.entry(held.key.clone()).or_default().insert(held.rank.clone());
+            if keys.contains(&held.key) {
+                self.removed.entry(held.key.clone()).or_default().insert(held.rank.clone());
+            }
+        }
+        let removed = &self.removed;
+        self.answered.retain(|key, rank| !has(removed, key, rank));
+    }
+
+    /// Checks that a node has nothing that was forgotten and is remembered by nobody.
+    ///
+    /// # Errors
+    ///
+    /// It has.
+    pub(crate) fn check_forgotten(&self, node: &str, replica: &Replica) -> Result<(), Violation> {
+        let has_one = |key: &[u8], ranks: &BTreeSet<OwnedRank>| {
+            replica.table().highest(key, |rank, _| ranks.contains(&OwnedRank::of(rank))).unwrap_or(false)
+        };
+        let returned = self.removed.iter().find(|(key, ranks)| has_one(key, ranks));
+        returned.map_or(Ok(()), |(key, _)| Err(Violation::Returned { key: text(key), node: node.into() }))
+    }
+
     /// Notes that a client was told that its report is kept.
     pub(crate) fn answer(&mut self, held: &Held) {
+        if has(&self.removed, &held.key, &held.rank) {
+            return;
+        }
         let highest = self.answered.entry(held.key.clone()).or_insert_with(|| held.rank.clone());
         if *highest < held.rank {
             *highest = held.rank.clone();
@@ -130,6 +195,7 @@ impl History {
                     spread.arrived(lane, index as u64 + 1, node);
                 }
                 if let Some(held) = held
+                    && !has(&self.outlived, &held.key, &held.rank)
                     && !holds(replica, &held.key, &held.rank)
                 {
                     let Lane { origin, worker, .. } = replica.lanes().get(id).expect("a vector names known lanes");
@@ -227,6 +293,10 @@ fn vector_by_lane(replica: &Replica, compared: Compared) -> BTreeMap<Lane, u64> 
 
 fn holds(replica: &Replica, key: &[u8], rank: &OwnedRank) -> bool {
     replica.table().highest(key, |held, _| OwnedRank::reaches(held, rank)).unwrap_or(false)
+}
+
+fn has(records: &Records, key: &[u8], rank: &OwnedRank) -> bool {
+    records.get(key).is_some_and(|ranks| ranks.contains(rank))
 }
 
 fn text(key: &[u8]) -> String {

@@ -9,6 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use herd_replication::{LinkFrame, LinkMachine, LinkPort, Replica, WakeLink};
 
+/// Kind of a sign of life, which links have beside those of replication.
+pub(crate) const PING: u8 = 0;
+/// Kind of a message of a swap, which links have too.
+pub(crate) const MESSAGE: u8 = 7;
+
 /// One end of a connection.
 pub(crate) struct LinkEnd {
     pub(crate) machine: LinkMachine,
@@ -60,6 +65,13 @@ impl LinkEnd {
     pub(crate) fn send(&mut self, frames: &[LinkFrame]) -> usize {
         self.flight.extend(frames.iter().map(|frame| (frame.kind(), frame.body())));
         frames.len()
+    }
+
+    /// Returns whether the peer has been sent all that it lacks, and nothing of it is on its way.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.machine.is_settled()
+            && self.stalled == 0
+            && self.flight.iter().all(|(kind, _)| *kind == PING || *kind == MESSAGE)
     }
 
     /// Returns whether reports were queued since the last call.

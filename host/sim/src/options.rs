@@ -89,6 +89,10 @@ pub struct Report {
     pub repairs: u64,
     /// Records that the simulator changed or removed behind a node's back.
     pub damages: u64,
+    /// Months that passed while a node was off.
+    pub absences: u64,
+    /// Nodes that took their records anew from a peer, after an absence.
+    pub rejoins: u64,
     /// Virtual milliseconds from the end of the last fault until all was equal.
     pub rest_ms: u64,
     /// Answers of all nodes that were compared at rest.

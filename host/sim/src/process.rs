@@ -58,6 +58,8 @@ pub(crate) struct Start<'a> {
     pub(crate) is_whole: bool,
     pub(crate) epoch: Epoch,
     pub(crate) now: Instant,
+    /// The same by the clock of the node, in seconds since the Unix epoch.
+    pub(crate) wall_s: u64,
 }
 
 /// A running node.
@@ -121,6 +123,8 @@ impl Start<'_> {
     }
 }
 
+/// Time for which tombstones are kept, as by default.
+pub(crate) const TOMBSTONES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// Silence of a coordinator after which its candidate is dropped, as by default.
 const CANDIDATE_MAX: Duration = Duration::from_secs(5);
 
@@ -148,7 +152,7 @@ impl Process {
         let mut restamped = false;
         let mut log = None;
         if durability != Durability::Memory {
-            let mut recovery = replica.recovery();
+            let mut recovery = replica.recovery().at(start.wall_s);
             let mut malformed = false;
             let deliver = |kind, payload: &[u8], intact| malformed |= recovery.entry(kind, payload, intact).is_err();
             let recovered = recover(files, deliver, |_| ()).map_err(|_| Violation::Unreadable { node: name.into() })?;
@@ -163,6 +167,8 @@ impl Process {
             let options = LogOptions { log_bytes_max, later: start.later, ..LogOptions::new(&config, chance.draw()) };
             let begun = Arc::new(Log::begin(files.clone(), &recovered, options, || ()));
             replica.attach(LogJournal::new(Arc::clone(&begun), durability, SyncRequests::default()));
+            replica.expire(start.wall_s);
+            replica.note_contact(start.wall_s, TOMBSTONES_KEPT.as_secs());
             if durability == Durability::Disk {
                 begun.sync();
             } else {
@@ -214,7 +220,7 @@ impl Process {
         })
     }
 
-    /// Notes the keeps that a recovery behind damage has made.
+    /// Notes the keeps that a recovery behind damage has made, or a return after an absence.
     pub(crate) fn note_restamped(&mut self, history: &mut History) {
         let own = self.replica.own_marks();
         let mut restamped: Vec<(Stamp, Held)> = Vec::new();
@@ -227,7 +233,7 @@ impl Process {
             });
         }
         for (stamp, held) in restamped {
-            history.keep(&self.replica, &mut self.seen, stamp, held);
+            history.restamp(&self.replica, &mut self.seen, stamp, held);
         }
     }
 

@@ -105,6 +105,9 @@ pub enum Action {
     Version { node: String, ms: u64 },
     /// A record changes behind a node's back.
     Damage { node: String, key: String },
+    /// A node is off for a month, longer than forgotten clients are remembered, in which the others forget a client. It leaves, and the
+    /// month passes, once the herd has settled.
+    Absence { node: String, key: String, ms: u64 },
 }
 
 impl Scenario {
@@ -201,7 +204,8 @@ impl Action {
             | Self::EndCanary { node }
             | Self::Forget { node, .. }
             | Self::Version { node, .. }
-            | Self::Damage { node, .. } => vec![node.as_str()],
+            | Self::Damage { node, .. }
+            | Self::Absence { node, .. } => vec![node.as_str()],
         }
     }
 }

@@ -18,7 +18,7 @@ pub fn shrink(
     let broken = run(&scenario).err()?;
     let mut shrinking = Shrinking { best: scenario, broken, left: runs_max, run };
     shrinking.shorten();
-    shrinking.fill_disks();
+    shrinking.hurry_disks();
     shrinking.remove_events();
     // A shorter run is easier to read and faster to replay; nothing but its end happens behind the last event.
     shrinking.shorten();
@@ -58,14 +58,17 @@ impl<R: Fn(&Scenario) -> Result<(), Violation>> Shrinking<R> {
         }
     }
 
-    /// Leaves no room on disks that are to be full, so that no events are needed to fill them.
-    fn fill_disks(&mut self) {
+    /// Leaves no room on disks that are to be full and has others fail at once, so that no events are needed until they do.
+    fn hurry_disks(&mut self) {
         for number in 0..self.best.events.len() {
-            let mut full = self.best.clone();
-            if let Action::DiskFull { bytes, .. } = &mut full.events[number].action
-                && std::mem::take(bytes) > 0
-            {
-                self.keeps(full);
+            let mut hurried = self.best.clone();
+            let left = match &mut hurried.events[number].action {
+                Action::DiskFull { bytes, .. } => std::mem::take(bytes),
+                Action::DiskError { after, .. } => std::mem::take(after),
+                _ => 0,
+            };
+            if left > 0 {
+                self.keeps(hurried);
             }
         }
     }

@@ -27,6 +27,14 @@ pub enum Violation {
         /// Name of the node.
         node: String,
     },
+    /// All is quiet, and a node has a record that was forgotten, and whose tombstone has reached its end.
+    #[error("{key} was forgotten a month ago, and {node} has it again")]
+    Returned {
+        /// Key of the record.
+        key: String,
+        /// Name of the node.
+        node: String,
+    },
     /// All links are healed, and they do not come to rest.
     #[error("links are healed and never quiet: {what}")]
     NeverQuiet {

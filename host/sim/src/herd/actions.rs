@@ -79,7 +79,8 @@ impl Herd<'_> {
             | Action::EndCanary { node }
             | Action::Forget { node, .. }
             | Action::Version { node, .. }
-            | Action::Damage { node, .. } => {
+            | Action::Damage { node, .. }
+            | Action::Absence { node, .. } => {
                 if let Some(node) = find(node) {
                     return self.perform_at(node, action);
                 }
@@ -136,6 +137,7 @@ impl Herd<'_> {
                 return self.forget(node, key);
             }
             Action::Damage { ref key, .. } => self.change_record(node, key),
+            Action::Absence { ref key, ms, .. } => self.begin_absence(node, key.clone(), nanoseconds(ms)),
             Action::Send { .. }
             | Action::Leave { .. }
             | Action::Cut { .. }

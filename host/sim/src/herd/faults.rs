@@ -4,12 +4,12 @@ use herd_model::Kept;
 use herd_replication::{LaneId, Stamp};
 use herd_store::Durability;
 
-use super::{EPOCH_NS, Event, Herd, MILLISECOND, Node, SECOND};
+use super::{Event, Herd, MILLISECOND, Node, SECOND};
 use crate::chance::Chance;
 use crate::guests::Guests;
 use crate::history::{Held, OwnedRank};
 use crate::options::Faults;
-use crate::process::{HerdSettings, Process};
+use crate::process::{HerdSettings, Process, TOMBSTONES_KEPT};
 use crate::scenario::Action;
 use crate::violation::Violation;
 
@@ -46,6 +46,8 @@ pub(super) enum Fault {
     Version,
     /// A record changes behind a node's back.
     Damage,
+    /// A node is off for longer than forgotten clients are remembered.
+    Absence,
 }
 
 /// End of a fault.
@@ -60,7 +62,7 @@ pub(super) enum Healing {
 
 /// Returns the weights of a seed. Some faults cannot keep the promise of a durability, and do not happen then.
 pub(super) fn weights(chance: &mut Chance, settings: HerdSettings) -> Vec<(Fault, u64)> {
-    let HerdSettings { durability, versions, .. } = settings;
+    let HerdSettings { durability, versions, expire_after_s, .. } = settings;
     let mut some = |weight| chance.pick(&[0, weight, 3 * weight]);
     let mut weights = vec![
         (Fault::Cut, 1 + some(2)),
@@ -79,6 +81,9 @@ pub(super) fn weights(chance: &mut Chance, settings: HerdSettings) -> Vec<(Fault
     }
     if durability == Durability::Disk {
         weights.push((Fault::PowerLoss, some(3)));
+    }
+    if durability != Durability::Memory && expire_after_s == 0 {
+        weights.push((Fault::Absence, 1 + some(3)));
     }
     if durability != Durability::Memory {
         weights.extend([(Fault::DiskFull, some(1)), (Fault::DiskError, some(1)), (Fault::DiskSlow, some(1))]);
@@ -140,6 +145,7 @@ impl Herd<'_> {
             Fault::Forget => Action::Forget { node, key },
             Fault::Version => Action::Version { node, ms: until_start_ms },
             Fault::Damage => Action::Damage { node, key },
+            Fault::Absence => Action::Absence { node, key, ms: until_start_ms },
         }
     }
 
@@ -220,14 +226,16 @@ impl Herd<'_> {
 
     pub(super) fn forget(&mut self, node: usize, key: &str) -> Result<(), Violation> {
         let key = key.as_bytes().to_vec();
-        let expires_at = (EPOCH_NS / SECOND) + 30 * 86_400;
+        let expires_at = self.epoch_ns() / SECOND + TOMBSTONES_KEPT.as_secs();
         if let Some(Process { replica, seen, .. }) = &mut self.nodes[node].process {
             let keeping = replica.forget(&key, expires_at);
             if let (Kept::Applied(_), Some(rank)) =
                 (keeping.kept, replica.table().highest(&key, |rank, _| OwnedRank::of(rank)))
             {
                 let stamp = Stamp { lane: LaneId(keeping.ticket.lane), seq: keeping.ticket.seq };
-                self.history.keep(replica, seen, stamp, Held { key, rank });
+                let tombstone = Held { key, rank };
+                self.history.forget(&tombstone);
+                self.history.keep(replica, seen, stamp, tombstone);
                 replica.flush();
             }
         }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use herd_replication::LinkFrame;
+use herd_replication::{LinkFrame, Violation as LinkViolation};
 
-use super::{EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
-use crate::link_end::LinkEnd;
+use super::{Event, Herd, MILLISECOND, SECOND};
+use crate::link_end::{LinkEnd, MESSAGE, PING};
 use crate::violation::Violation;
 
 impl Herd<'_> {
@@ -74,6 +74,11 @@ impl Herd<'_> {
         end.turn_at = None;
         end.machine.prove(wall_s);
         let turn = end.machine.turn();
+        // Behind the turn: what it claims may be dropped by now.
+        if end.machine.is_outdated() {
+            self.hang_up(from, to);
+            return;
+        }
         let mut frames = end.send(&turn.frames);
         if adds {
             // Of a kind that earlier versions skip.
@@ -93,7 +98,7 @@ impl Herd<'_> {
     }
 
     pub(super) fn on_frame(&mut self, from: usize, to: usize, connection: u64) -> Result<(), Violation> {
-        let is_blocked = self.blocked.contains(&(from, to));
+        let (is_blocked, wall_ns) = (self.blocked.contains(&(from, to)), self.wall_ns(to));
         let Some(end) = self.ends.get_mut(&(from, to)).filter(|end| end.connection == connection) else {
             return Ok(());
         };
@@ -119,7 +124,7 @@ impl Herd<'_> {
             return self.on_message(from, to, &body);
         }
         let worker = self.chance.index(self.settings.workers);
-        process.deciders.set_now((EPOCH_NS + self.now).saturating_add_signed(self.nodes[to].clock_offset_ns));
+        process.deciders.set_now(wall_ns);
         if let Some(spread) = self.history.spread() {
             spread.via = Some(self.nodes[from].name.into());
             spread.bytes += body.len() as u64 + FRAME_HEAD_BYTES;
@@ -139,7 +144,15 @@ impl Herd<'_> {
             let taken = process.ingest.take(worker, hearer.machine.port(), &reports);
             taken.map_err(|error| refused(error.to_string()))?;
         } else {
-            hearer.machine.hear(frame).map_err(|error| refused(error.to_string()))?;
+            match hearer.machine.hear(frame) {
+                Ok(()) => {}
+                Err(LinkViolation::Rejoined { .. }) => return self.rejoined(to, from),
+                Err(LinkViolation::Outdated) => {
+                    self.hang_up(to, from);
+                    return Ok(());
+                }
+                Err(error) => return Err(refused(error.to_string())),
+            }
         }
         if is_have && self.settings.acks > 0 {
             self.advance_sessions(to);
@@ -152,6 +165,17 @@ impl Herd<'_> {
             spread.via = None;
         }
         touched
+    }
+
+    /// Ends the link on which a node has met a peer after an absence. Its other links end with their next turn.
+    fn rejoined(&mut self, node: usize, peer: usize) -> Result<(), Violation> {
+        self.report.rejoins += 1;
+        if let Some(process) = &mut self.nodes[node].process {
+            process.note_restamped(&mut self.history);
+        }
+        self.hang_up(node, peer);
+        self.schedule_turns(node, MILLISECOND);
+        self.touched(node)
     }
 
     /// Tells the sender of a frame that nobody knows its connection.
@@ -233,10 +257,6 @@ impl Herd<'_> {
 
 /// Bytes before the body of a frame: length and kind.
 const FRAME_HEAD_BYTES: u64 = 5;
-/// Kind of a sign of life, which links have beside those of replication.
-const PING: u8 = 0;
-/// Kind of a message of a swap, which links have too.
-const MESSAGE: u8 = 7;
 /// Between two attempts to connect.
 const DIAL_NS: u64 = 250 * MILLISECOND;
 /// Silence after which a connection is given up.

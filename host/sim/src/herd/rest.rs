@@ -68,7 +68,10 @@ impl Herd<'_> {
             processes.map(|(name, process)| (name, &*process.replica))
         };
         check_equal(nodes(), if self.restamped { Compared::NewestEpochs } else { Compared::All })?;
-        nodes().try_for_each(|(name, node)| self.history.check_everywhere(name, node))
+        nodes().try_for_each(|(name, node)| {
+            self.history.check_everywhere(name, node)?;
+            self.history.check_forgotten(name, node)
+        })
     }
 }
 

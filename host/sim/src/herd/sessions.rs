@@ -10,7 +10,7 @@ use herd_replication::{LaneId, Stamp};
 use herd_sdk::{Failure, Moment};
 use herd_sessions::{FetchId, StartedFetch};
 
-use super::{CLIENTS, EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
+use super::{CLIENTS, Event, Herd, MILLISECOND, SECOND};
 use crate::chance::Chance;
 use crate::client::{Client, ClientReply, Pending, Session, client_name};
 use crate::process::Process;
@@ -47,7 +47,7 @@ impl Herd<'_> {
             Some(session) => (session.node, session.worker),
             None => (self.fate.index(self.nodes.len()), self.fate.index(self.settings.workers)),
         };
-        let (now_ns, varies) = (EPOCH_NS + self.now, self.told.is_some());
+        let (now_ns, varies) = (self.epoch_ns() + self.now, self.told.is_some());
         let lines = if varies && self.fate.percent(20) { self.fate.between(2, 3) } else { 1 };
         let line = |_| self.clients[number].line(&mut self.fate, self.keys, now_ns, varies);
         let text: String = (0..lines).map(line).collect();
