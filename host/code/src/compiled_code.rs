@@ -47,8 +47,8 @@ impl CompiledCode {
         bytes
     }
 
-    /// Returns the digest of the machine code. A compiler makes the same code of a component on every machine, so whoever is asked to sign code
-    /// of somebody else compiles the component too, and compares.
+    /// Returns the digest of the machine code. A compiler makes the same code of a component on every machine, so a second signer
+    /// compiles the component too, and compares all of the digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.code)

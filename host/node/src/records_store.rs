@@ -59,9 +59,6 @@ pub(crate) async fn housekeeping<H: IngestHost + Send + Sync + 'static>(
         let (Some(replica), Some(ingest)) = (replica.upgrade(), ingest.upgrade()) else { return };
         let now_s = unix_now().as_secs();
         replica.table().set_now(now_s);
-        if replica.contact_s().is_none() {
-            replica.note_contact(now_s, forget_keep.as_secs());
-        }
         // Guests may take their time.
         if ingest.has_undecided() && offering.as_ref().is_none_or(JoinHandle::is_finished) {
             offering = Some(tokio::task::spawn_blocking(move || ingest.offer_undecided(workers::index())));

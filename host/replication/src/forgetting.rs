@@ -92,8 +92,7 @@ impl Replica {
     }
 
     /// Notes in the log that a link is up at this time, in seconds since the Unix epoch; or, if none is, and none was for longer than
-    /// tombstones are kept (`keep_s`), that the node is absent. Called once a minute or so, at the start, and while no link was ever
-    /// up every second: what a first short run takes from peers must not look as if the node had never met them.
+    /// tombstones are kept (`keep_s`), that the node is absent. Called once a minute or so, and at the start.
     pub fn note_contact(&self, now_s: u64, keep_s: u64) {
         let is_linked = self.links().iter().any(|port| port.counts.greeted.load(Relaxed));
         let mut contact = self.contact().lock();

@@ -58,13 +58,19 @@ impl Outbox {
         }
     }
 
-    /// Appends an item to a lane: to `lane`, modulo their number, or in a crowded outbox to that of its key.
+    /// Appends an item to a lane: to `lane`, modulo their number, or in a crowded outbox to that of its key, unless
+    /// another worker has that.
     ///
     /// Waits at most for another push to the same lane, or for the link to take its reports.
     #[inline]
     pub(crate) fn push(&self, lane: usize, item: &[u8]) -> Push {
-        let lane = if self.bytes() > CROWDED_BYTES { lane_of_key(item) } else { lane };
-        let mut lane = self.lanes[lane % self.lanes.len()].lock();
+        // Not where it would wait for another worker, which may be conflating the lane: any lane is right.
+        let of_key = if self.bytes() > CROWDED_BYTES {
+            self.lanes[lane_of_key(item) % self.lanes.len()].try_lock()
+        } else {
+            None
+        };
+        let mut lane = of_key.unwrap_or_else(|| self.lanes[lane % self.lanes.len()].lock());
         let before = lane.bytes();
         lane.reports.push(item);
         if lane.bytes() > lane.conflate_at {
@@ -187,7 +193,8 @@ fn lane_of_key(item: &[u8]) -> usize {
 const EARLY_FRAME_REPORTS: usize = 16;
 /// Smallest lane that is conflated. Below it, conflation costs more than it saves.
 const CONFLATE_BYTES_MIN: usize = 256 << 10;
-/// Bytes in all lanes above which the peer does not keep up: a link that does takes what waits several times a millisecond.
+/// Bytes in all lanes above which the lane follows from the key. A link that keeps up takes what waits about once a millisecond, and seldom finds
+/// as much.
 const CROWDED_BYTES: usize = 256 << 10;
 /// Smallest limit of a lane, so that it has room for some reports of the greatest length however many lanes there are.
 const LANE_BYTES_MIN: usize = 1 << 20;

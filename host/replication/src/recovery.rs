@@ -46,7 +46,7 @@ struct LoggedLane {
 /// Lanes by the numbers of the process that wrote the entry.
 #[derive(Default)]
 struct LoggedLanes {
-    /// Index in `defined` by number. A damaged entry may define any number, so what no lane has is small.
+    /// Index in `defined` by number. A damaged entry may define any number, so one that no lane has costs four bytes.
     indexes: Vec<u32>,
     defined: Vec<LoggedLane>,
 }
@@ -85,6 +85,7 @@ impl LoggedLanes {
     }
 }
 
+/// Index of a number that no lane has.
 const UNDEFINED: u32 = u32::MAX;
 
 /// Entries that were read and are offered to the table together, so that its memory is fetched for all of them at once.
@@ -143,7 +144,7 @@ impl Recovery<'_> {
         match kind {
             JournalKind::Lanes => {
                 let lanes = decode_lanes(payload)?;
-                // No process gives such a number, and there would be room for all numbers before it.
+                // No process gives such a number, and the index would grow to it.
                 if lanes.iter().any(|(number, _)| number.0 >= LANES_MAX) {
                     return Err(Malformed);
                 }

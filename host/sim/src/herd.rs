@@ -53,7 +53,7 @@ pub(crate) struct Herd<'a> {
     fault_interval_ns: u64,
     keys: u64,
     now: u64,
-    /// Months that passed at once.
+    /// Number of months that passed, each in no time.
     months: u64,
     base: Instant,
     queue: EventQueue<Event>,
@@ -109,7 +109,7 @@ struct Node {
     sync_ns: u64,
     swept_at: u64,
     /// Time of the last look after contacts and boundaries.
-    kept_house_at: u64,
+    housekeeping_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -274,7 +274,7 @@ impl<'a> Herd<'a> {
                 deferred: Vec::new(),
                 sync_ns: herd.chance.between(MILLISECOND, 8 * MILLISECOND),
                 swept_at: 0,
-                kept_house_at: 0,
+                housekeeping_at: 0,
             });
         }
         for node in 0..count {
@@ -449,10 +449,9 @@ impl Herd<'_> {
             *swept_at = now;
             process.replica.sweep();
         }
-        let is_first = self.nodes[node].process.as_ref().is_some_and(|process| process.replica.contact_s().is_none());
-        if is_first || now - self.nodes[node].kept_house_at > HOUSE_NS {
-            self.nodes[node].kept_house_at = now;
-            self.keep_house(node);
+        if now - self.nodes[node].housekeeping_at > HOUSEKEEPING_NS {
+            self.nodes[node].housekeeping_at = now;
+            self.housekeeping(node);
         }
         self.ping(node);
         self.check_repairs(node)?;
@@ -568,7 +567,7 @@ pub const EPOCH: Duration = Duration::from_secs(1_795_504_736);
 const EPOCH_NS: u64 = EPOCH.as_secs() * SECOND;
 const SWEEP_NS: u64 = 10 * SECOND;
 /// Shorter than the minute of a node, and longer than a link takes to come up.
-const HOUSE_NS: u64 = 8 * SECOND;
+const HOUSEKEEPING_NS: u64 = 8 * SECOND;
 
 #[cfg(test)]
 mod tests {

@@ -78,7 +78,7 @@ impl OwnedRank {
 impl History {
     /// Notes a keep that a node made under a stamp of its own.
     pub(crate) fn keep(&mut self, replica: &Replica, seen: &mut Seen, stamp: Stamp, held: Held) {
-        // Whoever reports what was forgotten, reports it.
+        // A new report of a removed record makes it valid again.
         for records in [&mut self.outlived, &mut self.removed] {
             if let Some(ranks) = records.get_mut(&held.key) {
                 ranks.remove(&held.rank);
@@ -149,6 +149,8 @@ impl History {
                 self.removed.entry(held.key.clone()).or_default().insert(held.rank.clone());
             }
         }
+        // Reigns begin again where a tombstone is gone.
+        self.tombstones.clear();
         let removed = &self.removed;
         self.answered.retain(|key, rank| !has(removed, key, rank));
     }
@@ -159,11 +161,16 @@ impl History {
     ///
     /// It has.
     pub(crate) fn check_forgotten(&self, node: &str, replica: &Replica) -> Result<(), Violation> {
-        let has_one = |key: &[u8], ranks: &BTreeSet<OwnedRank>| {
-            replica.table().highest(key, |rank, _| ranks.contains(&OwnedRank::of(rank))).unwrap_or(false)
-        };
-        let returned = self.removed.iter().find(|(key, ranks)| has_one(key, ranks));
-        returned.map_or(Ok(()), |(key, _)| Err(Violation::Returned { key: text(key), node: node.into() }))
+        let mut returned: Option<Vec<u8>> = None;
+        for shard in (0..replica.table().shards()).filter(|_| !self.removed.is_empty()) {
+            // Also what is below a quarantined report.
+            replica.table().visit(shard, |report, _| {
+                if has(&self.removed, report.key, &OwnedRank::of(report.ranked())) {
+                    returned = Some(report.key.to_vec());
+                }
+            });
+        }
+        returned.map_or(Ok(()), |key| Err(Violation::Returned { key: text(&key), node: node.into() }))
     }
 
     /// Notes that a client was told that its report is kept.

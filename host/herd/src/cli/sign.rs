@@ -97,7 +97,7 @@ fn sign_bundle(args: &SignArgs, path: &Path, file: &[u8]) -> anyhow::Result<Exit
         let code: Vec<_> = bundle.codes.iter().map(code).collect();
         say!(
             "{}",
-            json!({ "key_id": id, "digest": digest, "file": out, "signatures": signatures, "codes": count, "code": code })
+            json!({ "key_id": id, "digest": digest, "file": out, "signatures": signatures, "codes": count, "targets": code })
         );
     } else {
         let targets = counted(count, "target");

@@ -31,7 +31,8 @@ impl Herd<'_> {
     pub(super) fn begin_absence(&mut self, node: usize, key: String, start_ns: u64) {
         let HerdSettings { durability, expire_after_s, .. } = self.settings;
         // In `memory` a node starts with nothing. Records that expire are gone in a month.
-        if durability != Durability::Memory && expire_after_s == 0 {
+        // A node without a peer would be away as well.
+        if durability != Durability::Memory && expire_after_s == 0 && self.nodes.len() > 2 {
             self.after(0, Event::Absence { node, step: Step::Leave { key, start_ns }, looks: 0 });
         }
     }
@@ -71,10 +72,9 @@ impl Herd<'_> {
         self.months += 1;
         self.report.absences += 1;
         for number in (0..self.nodes.len()).filter(|number| *number != away) {
-            self.keep_house(number);
+            self.housekeeping(number);
             if let Some(process) = &self.nodes[number].process {
-                // Nothing of a month ago is not on the disk.
-                process.replica.flush();
+                // What is a month old is on the disk.
                 process.sync();
             }
             self.touched(number)?;
@@ -83,7 +83,7 @@ impl Herd<'_> {
     }
 
     /// Notes the contact of a node with its peers and removes what has reached its boundary, as a node does once a minute.
-    pub(super) fn keep_house(&mut self, number: usize) {
+    pub(super) fn housekeeping(&mut self, number: usize) {
         let now_s = self.wall_ns(number) / SECOND;
         let Some(Process { replica, .. }) = &self.nodes[number].process else { return };
         replica.note_contact(now_s, TOMBSTONES_KEPT.as_secs());
@@ -91,6 +91,7 @@ impl Herd<'_> {
         if self.months > 0 {
             replica.expire(now_s);
         }
+        replica.flush();
     }
 
     /// Returns the Unix time at which the run began, had it begun after the months that have passed in it.
