@@ -6,9 +6,11 @@
 mod absence;
 mod actions;
 mod answers;
+mod event;
 mod faults;
 #[cfg(test)]
 mod guest_tests;
+mod link_graph;
 mod links;
 mod proofs;
 mod rest;
@@ -16,26 +18,25 @@ mod sessions;
 mod swaps;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herd_replication::Epoch;
 use herd_rollout::{HerdSwap, NotSwapped, Outcome};
-use herd_sessions::FetchId;
 use herd_store::{Durability, SimFiles};
 
+use self::event::Event;
+use self::link_graph::pairs;
 use crate::chance::Chance;
 use crate::client::Client;
 use crate::event_queue::EventQueue;
 use crate::guests::Guests;
 use crate::history::{Held, History};
 use crate::link_end::LinkEnd;
-use crate::options::{Faults, Graph, NAMES, Report, SimOptions};
+use crate::options::{Faults, NAMES, Report, SimOptions};
 use crate::process::{HerdSettings, Process, Start};
 use crate::scenario::TimedAction;
 use crate::simulation::{Protocol, Simulation};
-use crate::swaps::Job;
 use crate::told::Told;
 use crate::violation::Violation;
 
@@ -110,80 +111,6 @@ struct Node {
     swept_at: u64,
     /// Time of the last look after contacts and boundaries.
     housekeeping_at: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Event {
-    Client(usize),
-    /// An event of the scenario.
-    Scripted(usize),
-    /// The next piece of what a client sends.
-    Piece {
-        client: usize,
-        session: u64,
-    },
-    Decide {
-        node: usize,
-        worker: usize,
-        life: u64,
-    },
-    Fetch {
-        client: usize,
-        session: u64,
-        id: FetchId,
-        /// The upstream answers, and does not fail.
-        answers: bool,
-    },
-    Turn {
-        from: usize,
-        to: usize,
-        connection: u64,
-    },
-    Frame {
-        from: usize,
-        to: usize,
-        connection: u64,
-    },
-    /// `at` learns that its connection to `peer` is gone.
-    Close {
-        at: usize,
-        peer: usize,
-        connection: u64,
-    },
-    Dial(usize),
-    Tick {
-        node: usize,
-        life: u64,
-    },
-    Sync {
-        node: usize,
-        life: u64,
-    },
-    Snapshot {
-        node: usize,
-        life: u64,
-    },
-    /// Digests that a proof waits for are refreshed.
-    Refresh {
-        from: usize,
-        to: usize,
-        connection: u64,
-        cutoff_s: u64,
-    },
-    /// A job of a swap ends.
-    Job {
-        node: usize,
-        life: u64,
-        job: Rc<Job>,
-    },
-    Fault,
-    Heal(faults::Healing),
-    /// The next step of an absence, or the next look whether it may come.
-    Absence {
-        node: usize,
-        step: absence::Step,
-        looks: u32,
-    },
 }
 
 impl<'a> Herd<'a> {
@@ -493,72 +420,6 @@ impl Herd<'_> {
     }
 }
 
-impl Event {
-    /// Returns a number of its kind, for the trace of a run.
-    fn kind(&self) -> u64 {
-        match self {
-            Self::Client(_) => 1,
-            Self::Scripted(_) => 2,
-            Self::Piece { .. } => 3,
-            Self::Decide { .. } => 4,
-            Self::Fetch { .. } => 5,
-            Self::Turn { .. } => 6,
-            Self::Frame { .. } => 7,
-            Self::Close { .. } => 8,
-            Self::Dial(_) => 9,
-            Self::Tick { .. } => 10,
-            Self::Sync { .. } => 11,
-            Self::Snapshot { .. } => 12,
-            Self::Refresh { .. } => 13,
-            Self::Job { .. } => 14,
-            Self::Fault => 15,
-            Self::Heal(_) => 16,
-            Self::Absence { .. } => 17,
-        }
-    }
-
-    /// Returns the node whose process handles the event.
-    fn node(&self) -> Option<usize> {
-        match *self {
-            Self::Decide { node, .. }
-            | Self::Tick { node, .. }
-            | Self::Sync { node, .. }
-            | Self::Snapshot { node, .. }
-            | Self::Job { node, .. } => Some(node),
-            Self::Turn { from, .. } | Self::Refresh { from, .. } => Some(from),
-            Self::Frame { to, .. } => Some(to),
-            Self::Close { at, .. } => Some(at),
-            Self::Client(_)
-            | Self::Scripted(_)
-            | Self::Piece { .. }
-            | Self::Fetch { .. }
-            | Self::Dial(_)
-            | Self::Fault
-            | Self::Heal(_)
-            | Self::Absence { .. } => None,
-        }
-    }
-}
-
-fn pairs(graph: Graph, count: usize, chance: &mut Chance) -> Vec<(usize, usize)> {
-    let graph = match graph {
-        Graph::Random => chance.pick(&[Graph::Random, Graph::Random, Graph::Line, Graph::Ring, Graph::Full]),
-        graph => graph,
-    };
-    let all = (1..count).flat_map(|a| (0..a).map(move |b| (a, b)));
-    let line = |a: usize, b: usize| a == b + 1;
-    match graph {
-        // `herd-node` has these links too, and this crate must not know it: docs/running.md says them to people.
-        Graph::Default => all.filter(|&(a, b)| DEFAULT_LINKS.contains(&(a, b)) || (a >= 5 && a - b <= 2)).collect(),
-        Graph::Random => all.filter(|&(a, b)| line(a, b) || chance.percent(40)).collect(),
-        Graph::Line => all.filter(|&(a, b)| line(a, b)).collect(),
-        Graph::Ring => all.filter(|&(a, b)| line(a, b) || (a == count - 1 && b == 0)).collect(),
-        Graph::Full => all.collect(),
-    }
-}
-
-/// Links of a herd without configuration, by the numbers of its nodes.
-const DEFAULT_LINKS: [(usize, usize); 6] = [(1, 0), (2, 0), (4, 1), (4, 2), (3, 2), (4, 3)];
 const CLIENTS: usize = 12;
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -572,6 +433,7 @@ const HOUSEKEEPING_NS: u64 = 8 * SECOND;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Graph;
     use crate::runner::run_seeds;
 
     fn run(options: SimOptions) -> Result<Report, Violation> {

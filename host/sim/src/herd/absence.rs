@@ -1,7 +1,8 @@
 //! Absence: a node is off for longer than forgotten clients are remembered, and must not bring them back.
 //!
 //! A month passes at once, for all nodes. It may only where nothing is on its way, because nothing is for a month: the node leaves when all
-//! are equal, the others forget a client when they are equal, and the month passes when they are once more. Knows nothing of what the nodes conclude. Bounds: looks at a moment to settle.
+//! are equal, the others forget a client when they are equal, and the month passes when they are once more. Knows nothing of what the nodes
+//! conclude. Bounds: the looks at whether a herd has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::violation::Violation;
 /// Step of an absence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The node is switched off, to start so many nanoseconds after the month.
+    /// The node is switched off, to start so many nanoseconds after the latest moment at which the month passes.
     Leave { key: String, start_ns: u64 },
     /// The others forget a client.
     Forget { key: String },
@@ -30,8 +31,7 @@ impl Herd<'_> {
     /// Begins an absence, unless what was forgotten could come back for other reasons.
     pub(super) fn begin_absence(&mut self, node: usize, key: String, start_ns: u64) {
         let HerdSettings { durability, expire_after_s, .. } = self.settings;
-        // In `memory` a node starts with nothing. Records that expire are gone in a month.
-        // A node without a peer would be away as well.
+        // In `memory` a node starts with nothing, records that expire are gone in a month, and a node that is left alone would be away as well.
         if durability != Durability::Memory && expire_after_s == 0 && self.nodes.len() > 2 {
             self.after(0, Event::Absence { node, step: Step::Leave { key, start_ns }, looks: 0 });
         }
