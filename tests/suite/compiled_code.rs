@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use herd_tests::{HELLO, Herd, Signer, WATCH, copy_guest, eventually};
+use serde_json::Value;
 
 /// Setting of a node that does not compile.
 const DOES_NOT: &str = "runtime.compile=false";
@@ -107,6 +108,14 @@ fn herd_that_does_not_compile_swaps_to_a_signed_bundle_only() {
 
     let bundle = compile(&herd, &guest, &[]);
     release.sign(&herd, &bundle);
+    // What another signer compiles and compares.
+    let digest = |arguments: &[&str]| {
+        let said = herd.herd(&[arguments, &["--json"]].concat()).stdout;
+        let digest = serde_json::from_slice::<Value>(&said).unwrap()["code"][0]["digest"].take();
+        digest.as_str().unwrap_or_default().to_string()
+    };
+    let again = digest(&["compile", &shown(&guest), "--out", &shown(&guest.with_extension("again"))]);
+    assert_eq!((again.len(), digest(&["inspect", &shown(&bundle)])), (64, again));
     let mut changed = fs::read(&bundle).unwrap();
     let last = changed.len() - 2000;
     changed[last] ^= 1;

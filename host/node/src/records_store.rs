@@ -371,6 +371,27 @@ mod tests {
         }
     }
 
+    /// Goal: a start leaves nothing that has ended, to which a new report would lose. Method: a tombstone that ended an hour ago, read by the next
+    /// process.
+    #[test]
+    fn tombstone_that_has_ended_is_removed_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("Riley");
+        let (store, replica) = open(&folder, Durability::Os, 1);
+        // As by the clock of a day ago: a tombstone that has ended is not kept.
+        let now_s = unix_now().as_secs();
+        replica.table().set_now(now_s - DAY_S);
+        let _ = replica.forget(b"kiwi", now_s - 3600);
+        assert!(replica.table().highest(b"kiwi", |_, _| ()).is_some());
+        store.write_out(&replica);
+        store.stop();
+        // The folder is the process's as long as it has it open.
+        drop((store, replica));
+        let (store, replica) = open(&folder, Durability::Os, 2);
+        assert!(replica.table().highest(b"kiwi", |_, _| ()).is_none());
+        store.stop();
+    }
+
     /// Goal: a node knows from its log when it last had a link, and a long time without one costs no record. Method: a contact of two days
     /// ago, then one of now, each read by the next process; a day is too long.
     #[test]
