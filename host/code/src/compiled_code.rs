@@ -187,7 +187,7 @@ mod tests {
             (format!("key{index}"), TrustedKey { key: key.public(), expires: None })
         };
         let requirement = SignatureRequirement { threshold, keys: keys.iter().enumerate().map(trusted).collect() };
-        SignaturePolicy { requirement: Some(requirement), built_in: None }
+        SignaturePolicy { requirement: Some(requirement), ..SignaturePolicy::default() }
     }
 
     #[test]

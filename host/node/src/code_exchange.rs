@@ -61,12 +61,12 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// Returns the judge of a node that is configured so, whose program has this guest inside.
-    pub(crate) fn of(config: &HerdConfig, node: &str, engine: &Engine, built_in: Digest, state: &Path) -> Self {
+    /// Returns the judge of a node that is configured so and accepts these guests.
+    pub(crate) fn of(config: &HerdConfig, node: &str, engine: &Engine, policy: &SignaturePolicy, state: &Path) -> Self {
         Self {
             node: node.into(),
             store: CodeStore::new(state, node),
-            policy: config.swap.policy(built_in),
+            policy: policy.clone(),
             target: engine.code_target().clone(),
             compiler: engine.compiler(),
             compiles: config.runtime.compile && engine.compiles(),

@@ -21,8 +21,7 @@ pub(crate) struct InitialGenerations {
     pub(crate) configured: SignedGuest,
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
-    pub(crate) policy: SignaturePolicy,
-    /// Signed code, for a node that does not compile.
+    /// The keys of this node, and signed code for a node that does not compile.
     pub(crate) code: Judge,
     pub(crate) records: Arc<RecordTable>,
     pub(crate) store: RolloutStore,
@@ -41,12 +40,12 @@ pub(crate) struct LoadedGenerations {
 }
 
 impl InitialGenerations {
-    /// Returns what it takes for a node that is configured so. `built_in` is the guest inside the program, `records` the table of the node.
+    /// Returns what it takes for a node that is configured so. `records` is the table of the node.
     pub(crate) fn of(
         config: &HerdConfig,
         node: &str,
         engine: &Arc<Engine>,
-        (guest, built_in): (&SignedGuest, Digest),
+        (guest, policy): (&SignedGuest, &SignaturePolicy),
         records: &Arc<RecordTable>,
         store: RolloutStore,
         state: &Path,
@@ -56,8 +55,7 @@ impl InitialGenerations {
             configured: guest.clone(),
             settings: config.settings(node),
             limits: config.swap.limits(),
-            policy: config.swap.policy(built_in),
-            code: Judge::of(config, node, engine, built_in, state),
+            code: Judge::of(config, node, engine, policy, state),
             records: Arc::clone(records),
             store,
             forms: state.join(FORMS),
@@ -170,7 +168,7 @@ impl InitialGenerations {
         {
             return Err(self.code.without_brought_code());
         }
-        let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.policy.clone());
+        let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.code.policy.clone());
         let records = Arc::clone(&self.records) as _;
         let generations = GenerationRegistry::start(&self.engine, guests, settings, limits, policy, records)?;
         if self.has_classic {

@@ -31,6 +31,7 @@ mod records_host;
 mod records_store;
 mod rollout_host;
 mod sessions_host;
+mod signature_policy;
 mod start;
 mod start_time;
 mod swap;

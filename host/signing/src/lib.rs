@@ -21,7 +21,7 @@
 //!
 //! let trusted = TrustedKey { key: key.public(), expires: None };
 //! let requirement = SignatureRequirement { threshold: 1, keys: [("release".to_string(), trusted)].into() };
-//! let policy = SignaturePolicy { requirement: Some(requirement), built_in: None };
+//! let policy = SignaturePolicy { requirement: Some(requirement), ..SignaturePolicy::default() };
 //!
 //! let files = GuestFiles { signatures: Some(signature.as_bytes()), ..GuestFiles::from(b"a guest".as_slice()) };
 //! assert_eq!(policy.accept(files, Duration::ZERO)?.signers()[0].name, "release");

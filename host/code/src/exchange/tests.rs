@@ -156,7 +156,7 @@ fn compiler() -> Permissions {
 fn keys(key: &PrivateKey) -> SignaturePolicy {
     let trusted = TrustedKey { key: key.public(), expires: None };
     let requirement = SignatureRequirement { threshold: 1, keys: [("release".into(), trusted)].into() };
-    SignaturePolicy { requirement: Some(requirement), built_in: None }
+    SignaturePolicy { requirement: Some(requirement), ..SignaturePolicy::default() }
 }
 
 const SOON: Duration = Duration::from_secs(60);

@@ -122,8 +122,10 @@ mod tests {
         let [mira, ada] = [(); 2].map(|()| PrivateKey::generate().unwrap());
         let trusted = TrustedKey { key: mira.public(), expires: None };
         let requirement = SignatureRequirement { threshold: 1, keys: [("mira".to_string(), trusted)].into() };
-        let (none, one) =
-            (SignaturePolicy::default(), SignaturePolicy { requirement: Some(requirement), built_in: None });
+        let (none, one) = (
+            SignaturePolicy::default(),
+            SignaturePolicy { requirement: Some(requirement), ..SignaturePolicy::default() },
+        );
         let signed =
             mira.sign(b"guest", "for\tthe herd").unwrap().to_string() + &ada.sign(b"guest", "x").unwrap().to_string();
         let (mira, ada) = (mira.public().id(), ada.public().id());

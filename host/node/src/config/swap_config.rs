@@ -70,7 +70,7 @@ impl SwapConfig {
     /// Returns the policy of a node whose program has this guest inside.
     #[must_use]
     pub fn policy(&self, built_in: Digest) -> SignaturePolicy {
-        SignaturePolicy { requirement: self.signatures(), built_in: Some(built_in) }
+        SignaturePolicy { requirement: self.signatures(), built_in: Some(built_in), ..SignaturePolicy::default() }
     }
 
     /// Returns the signatures that guests need.

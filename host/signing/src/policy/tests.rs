@@ -19,7 +19,7 @@ impl Herd {
         let keys_by_name = names.iter().map(ToString::to_string).zip(trusted).collect();
         let requirement = SignatureRequirement { threshold, keys: keys_by_name };
         requirement.check().unwrap();
-        Self { policy: SignaturePolicy { requirement: Some(requirement), built_in: None }, keys }
+        Self { policy: SignaturePolicy { requirement: Some(requirement), ..SignaturePolicy::default() }, keys }
     }
 
     fn expiring(mut self, name: &str, at: &str) -> Self {
@@ -168,6 +168,21 @@ fn key_that_expired_signs_no_new_guest_and_recognizes_an_old_one() {
     let status =
         herd.policy.recognize(GuestFiles { signatures: Some(by_a.as_bytes()), ..GuestFiles::from(GUEST) }, NOW);
     assert!(status.unwrap().status(NOW).unwrap().signed_by[0].expired);
+}
+
+#[test]
+fn key_has_expired_by_what_is_certainly_past_where_the_clock_begins_in_1970() {
+    let mut herd = Herd::requiring(1, &["a"]).expiring("a", "2027-01-15T08:00:00Z");
+    let by_a = herd.signed_by(&[0]);
+    let files = GuestFiles { signatures: Some(by_a.as_bytes()), ..GuestFiles::from(GUEST) };
+    assert!(herd.policy.accept(files, Duration::ZERO).is_ok(), "nothing is known of the time");
+    herd.policy.past = NOW;
+    let why = herd.policy.accept(files, Duration::ZERO).unwrap_err().to_string();
+    assert!(why.contains("and expired at 2027-01-15T08:00:00Z"), "{why}");
+    assert!(herd.policy.accept_statement(GUEST, by_a.as_bytes(), Duration::ZERO).is_err());
+    assert!(herd.policy.recognize(files, Duration::ZERO).is_ok());
+    herd.policy.past = NOW - Duration::from_secs(1);
+    assert!(herd.policy.accept(files, Duration::ZERO).is_ok());
 }
 
 #[test]
