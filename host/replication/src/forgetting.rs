@@ -162,7 +162,8 @@ impl Replica {
 
     /// Removes the records that a peer covers, and forgets what was covered. Returns the number of the records.
     ///
-    /// A vector does not name an epoch of which the peer has no record left, if that node has begun a later one. The peer covered it all the same.
+    /// A vector does not name an epoch of which the peer has no record left, if that node has begun a later one. The peer covered it all the same:
+    /// a link claims nothing of a later epoch before it has sent what is left of the earlier ones.
     pub(crate) fn drop_covered(&self, peer: &Vector) -> usize {
         self.coverage().forget_others();
         let lanes: BTreeMap<LaneId, Lane> = self.lanes().since(0).into_iter().collect();
@@ -172,7 +173,7 @@ impl Replica {
             *newest = lane.epoch.max(*newest);
         }
         let is_left = |id: LaneId| {
-            let Some(lane) = lanes.get(&id).filter(|lane| *lane.origin != *self.node()) else { return false };
+            let Some(lane) = lanes.get(&id) else { return false };
             peer.get(id).is_none() && newest.get(&*lane.origin).is_some_and(|newest| lane.epoch < *newest)
         };
         let is_covered = |report: &WireReport<'_>, _: bool| {

@@ -52,7 +52,10 @@ pub(crate) struct Herd<'a> {
     weights: Vec<(faults::Fault, u64)>,
     /// Mean time between faults.
     fault_interval_ns: u64,
+    /// Number of clients of the run.
     keys: u64,
+    /// How many of them, the first ones, still send reports.
+    reporting: u64,
     now: u64,
     /// Number of months that passed, each in no time.
     months: u64,
@@ -141,13 +144,16 @@ impl<'a> Herd<'a> {
             versions: chance.percent(30),
         };
         let weights = faults::weights(&mut chance, settings);
+        let fault_interval_ns = chance.pick(&[SECOND, 4 * SECOND, 15 * SECOND]);
+        let keys = chance.pick(&[3, 12, 60]);
         let mut herd = Self {
             simulation,
             settings,
             faults,
             weights,
-            fault_interval_ns: chance.pick(&[SECOND, 4 * SECOND, 15 * SECOND]),
-            keys: chance.pick(&[3, 12, 60]),
+            fault_interval_ns,
+            keys,
+            reporting: keys,
             now: 0,
             months: 0,
             base: Instant::now(),

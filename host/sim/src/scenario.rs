@@ -105,8 +105,8 @@ pub enum Action {
     Version { node: String, ms: u64 },
     /// A record changes behind a node's back.
     Damage { node: String, key: String },
-    /// A node is off for a month, longer than forgotten clients are remembered, in which the others forget a client. It leaves, and the
-    /// month passes, once the herd has settled.
+    /// A node is off for a month, longer than forgotten clients are remembered, from which on half of the clients report nothing.
+    /// The others forget one in two of those, and this one. The node leaves, and the month passes, once the herd has settled.
     Absence { node: String, key: String, ms: u64 },
 }
 

@@ -450,8 +450,9 @@ fn links_of_before_a_return_end() {
     assert!(kinds.contains(&JournalKind::Contact));
 }
 
-/// Goal: a record whose epoch the peer has left, because it has no record of it any more, does not come back; one of this node stays. Method:
-/// records of two epochs of Juzang, of which the peer knows the later one alone, and of an earlier process of the node.
+/// Goal: a record whose epoch the peer has left, because it has no record of it any more, does not come back, also if this
+/// node kept it. Method: records of two epochs of Juzang, of which the peer knows the later one alone, and of three earlier processes of the node,
+/// of which it knows the second one.
 #[test]
 fn epoch_that_a_peer_has_left_counts_as_covered() {
     let jaquez = start_as("Jaquez", &Log::default(), 5);
@@ -460,17 +461,26 @@ fn epoch_that_a_peer_has_left_counts_as_covered() {
         let epoch = Epoch { started_ms, random: 1 };
         Lane { origin: origin.into(), epoch, worker: 0 }
     };
-    let lanes = [lane("Juzang", 1), lane("Juzang", 2), lane("Jaquez", 1), lane("Campbell", 1)];
+    let lanes = [("Juzang", 1), ("Juzang", 2), ("Jaquez", 1), ("Jaquez", 2), ("Jaquez", 3), ("Campbell", 1)];
+    let lanes = lanes.map(|(origin, started_ms)| lane(origin, started_ms));
     let lanes: Vec<(LaneId, Lane)> = (0..).map(LaneId).zip(lanes).collect();
     let ids = jaquez.number_lanes(&lanes).unwrap();
-    for (key, lane, seq) in [("left", 0, 1), ("covered", 1, 3), ("later", 1, 4), ("own", 2, 1), ("unknown", 3, 1)] {
+    let records = [
+        ("left", 0, 1),
+        ("covered", 1, 3),
+        ("later", 1, 4),
+        ("own left", 2, 1),
+        ("own later", 4, 1),
+        ("unknown", 5, 1),
+    ];
+    for (key, lane, seq) in records {
         let head = Head::of(Stamp { lane: ids[lane], seq });
         let report =
             WireReport { head, key: key.as_bytes(), reign: 0, rank: b"1", form: 1, record: b"AT", extension: b"" };
         assert!(jaquez.apply(0, &report, Some(&port), false, &mut Vec::new()));
     }
-    assert_eq!(jaquez.drop_covered(&[(ids[1], 3)].into_iter().collect()), 2);
-    assert_eq!(keys(&jaquez), ["later", "own", "unknown"]);
+    assert_eq!(jaquez.drop_covered(&[(ids[1], 3), (ids[3], 1)].into_iter().collect()), 3);
+    assert_eq!(keys(&jaquez), ["later", "own later", "unknown"]);
 }
 
 /// Goal: what a node kept since its start, shortly before it met the peer, stays. Method: two processes, one that began in the absence and one

@@ -1,16 +1,18 @@
 //! Absence: a node is off for longer than forgotten clients are remembered, and must not bring them back.
 //!
 //! A month passes at once, for all nodes. It may only where nothing is on its way, because nothing is for a month: the node leaves when all
-//! are equal, the others forget a client when they are equal, and the month passes when they are once more. Knows nothing of what the nodes
+//! are equal, the others forget clients when they are equal, and the month passes when they are once more. Knows nothing of what the nodes
 //! conclude. Bounds: the looks at whether a herd has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::time::Duration;
 
 use herd_store::Durability;
 
-use super::faults::Loss;
+use super::faults::{Healing, Loss};
 use super::{EPOCH_NS, Event, Herd, MILLISECOND, Node, SECOND};
+use crate::client::client_name;
 use crate::history::{Compared, check_equal};
 use crate::link_end::LinkEnd;
 use crate::process::{HerdSettings, Process, TOMBSTONES_KEPT};
@@ -21,10 +23,12 @@ use crate::violation::Violation;
 pub(super) enum Step {
     /// The node is switched off, to start so many nanoseconds after the latest moment at which the month passes.
     Leave { key: String, start_ns: u64 },
-    /// The others forget a client.
+    /// Half of the clients report nothing from now on. The others forget one in two of those, and one that reports again.
     Forget { key: String },
     /// The month passes.
     Month,
+    /// The node is about to start, perhaps with clients before it has peers.
+    Return,
 }
 
 impl Herd<'_> {
@@ -42,6 +46,13 @@ impl Herd<'_> {
         if self.resting || !self.disks_are_whole || self.report.damages > 0 || looks == LOOKS_MAX {
             return Ok(());
         }
+        if step == Step::Return {
+            // Some meet a peer before a client.
+            if self.chance.percent(50) {
+                self.leave_alone(node);
+            }
+            return Ok(());
+        }
         let away = if matches!(step, Step::Leave { .. }) { None } else { Some(node) };
         if !self.is_settled(away) {
             self.after(LOOK_NS, Event::Absence { node, step, looks: looks + 1 });
@@ -49,18 +60,39 @@ impl Herd<'_> {
         }
         match step {
             Step::Leave { key, start_ns } => {
-                self.crash(node, Loss::Process, LEFT_NS + 2 * u64::from(LOOKS_MAX) * LOOK_NS + start_ns);
+                // A node whose first contact is not on its disk counts as one that never met a peer.
+                if let Some(process) = &self.nodes[node].process {
+                    process.sync();
+                }
+                let away_ns = LEFT_NS + 2 * u64::from(LOOKS_MAX) * LOOK_NS + start_ns;
+                self.after(away_ns, Event::Absence { node, step: Step::Return, looks: 0 });
+                self.crash(node, Loss::Process, away_ns);
                 self.after(LEFT_NS, Event::Absence { node, step: Step::Forget { key }, looks: 0 });
                 Ok(())
             }
             Step::Forget { key } => {
                 self.after(LOOK_NS, Event::Absence { node, step: Step::Month, looks: 0 });
-                self.disclaim(&key);
-                let forgetter = (0..self.nodes.len()).find(|number| *number != node);
-                forgetter.map_or(Ok(()), |forgetter| self.forget(forgetter, &key))
+                let Some(forgetter) = (0..self.nodes.len()).find(|number| *number != node) else { return Ok(()) };
+                // What clients report anew before the node is back outranks what it brings, and hides what it lacks.
+                self.reporting = (self.reporting / 2).max(1);
+                let gone = (self.reporting..self.keys).step_by(2).map(client_name).filter(|gone| *gone != key);
+                let forgotten: Vec<String> = iter::once(key.clone()).chain(gone).collect();
+                forgotten.iter().try_for_each(|key| {
+                    self.disclaim(key);
+                    self.forget(forgetter, key)
+                })
             }
             Step::Month => self.pass_month(node),
+            Step::Return => Ok(()),
         }
+    }
+
+    /// Cuts a node off for a moment.
+    fn leave_alone(&mut self, node: usize) {
+        let linked = self.pairs.iter().filter(|(a, b)| *a == node || *b == node);
+        let mut directions: Vec<_> = linked.flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
+        directions.retain(|direction| self.blocked.insert(*direction));
+        self.after(ALONE_NS, Event::Heal(Healing::Directions(directions)));
     }
 
     /// Lets a month pass, in which all nodes but one are linked.
@@ -142,6 +174,8 @@ fn is_connected(nodes: &BTreeSet<usize>, links: impl Iterator<Item = (usize, usi
 const MONTH: Duration = Duration::from_secs(31 * 86_400);
 /// Time that the others have for reports and other faults before they forget a client.
 const LEFT_NS: u64 = 3 * SECOND;
+/// Time in which a node that comes back has clients and no peers.
+const ALONE_NS: u64 = 2 * SECOND;
 /// Between two looks whether the herd has settled.
 const LOOK_NS: u64 = 20 * MILLISECOND;
 const LOOKS_MAX: u32 = 500;

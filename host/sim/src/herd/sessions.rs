@@ -49,7 +49,7 @@ impl Herd<'_> {
         };
         let (now_ns, varies) = (self.epoch_ns() + self.now, self.told.is_some());
         let lines = if varies && self.fate.percent(20) { self.fate.between(2, 3) } else { 1 };
-        let line = |_| self.clients[number].line(&mut self.fate, self.keys, now_ns, varies);
+        let line = |_| self.clients[number].line(&mut self.fate, self.reporting, now_ns, varies);
         let text: String = (0..lines).map(line).collect();
         let cuts = if varies && self.fate.percent(30) { vec![1 + self.fate.index(text.len() - 1)] } else { Vec::new() };
         self.act(Action::Send { client: number, node: self.nodes[node].name.into(), worker, text, cuts })
