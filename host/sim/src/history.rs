@@ -175,7 +175,8 @@ impl History {
 
     /// Notes that a client was told that its report is kept.
     pub(crate) fn answer(&mut self, held: &Held) {
-        if has(&self.removed, &held.key, &held.rank) {
+        // Or it lost to a removed record at once, and the answer took a month.
+        if self.removed.get(&held.key).is_some_and(|removed| removed.iter().any(|rank| *rank >= held.rank)) {
             return;
         }
         let highest = self.answered.entry(held.key.clone()).or_insert_with(|| held.rank.clone());
