@@ -284,6 +284,9 @@ mod tests {
             running.syncs.request(position);
             running.until(|log| log.durable() >= position);
         }
+        drop(running.thread);
+        let (syncs, took) = running.syncs.syncs();
+        assert!(syncs >= 2 && took > Duration::ZERO, "{syncs} {took:?}");
     }
 
     /// Goal: a report whose group stays smaller than the last one is synced all the same. Method: two at once, then one alone.
@@ -378,6 +381,26 @@ mod tests {
         drop(running.thread);
         running.files.crash(&mut |_| 0);
         assert_eq!(read(&running.files).texts(), ["first"]);
+    }
+
+    #[test]
+    fn snapshot_that_failed_is_written_again_after_a_wait() {
+        let files = SimFiles::new();
+        let log = begin(&files, LogOptions { log_bytes_max: 20, ..options() });
+        append(&log, "longer than the log may become");
+        let source = || Texts(vec!["all"]);
+        let (log, shared, retry) = (log, Arc::default(), Retry::default());
+        let mut keeper = Keeper { node: "Riley".into(), log: Arc::clone(&log), shared, source, retry };
+        files.fail(DiskOperation::Name, 0, u64::MAX);
+        let began = Instant::now();
+        keeper.turn(began);
+        files.heal();
+        let mut is_written = |after: Duration| {
+            keeper.turn(began + after);
+            log.status().snapshot_bytes > 0
+        };
+        let just_before = RETRY_MIN - Duration::from_millis(1);
+        assert_eq!([just_before, RETRY_MIN].map(&mut is_written), [false, true]);
     }
 
     #[test]
