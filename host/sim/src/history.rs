@@ -152,7 +152,7 @@ impl History {
         // Reigns begin again where a tombstone is gone.
         self.tombstones.clear();
         let removed = &self.removed;
-        self.answered.retain(|key, rank| !has(removed, key, rank));
+        self.answered.retain(|key, rank| !loses_to_any(removed, key, rank));
     }
 
     /// Checks that a node has nothing that was forgotten and is remembered by nobody.
@@ -175,8 +175,8 @@ impl History {
 
     /// Notes that a client was told that its report is kept.
     pub(crate) fn answer(&mut self, held: &Held) {
-        // Or it lost to a removed record at once, and the answer took a month.
-        if self.removed.get(&held.key).is_some_and(|removed| removed.iter().any(|rank| *rank >= held.rank)) {
+        // The answer took a month.
+        if loses_to_any(&self.removed, &held.key, &held.rank) {
             return;
         }
         let highest = self.answered.entry(held.key.clone()).or_insert_with(|| held.rank.clone());
@@ -305,6 +305,11 @@ fn holds(replica: &Replica, key: &[u8], rank: &OwnedRank) -> bool {
 
 fn has(records: &Records, key: &[u8], rank: &OwnedRank) -> bool {
     records.get(key).is_some_and(|ranks| ranks.contains(rank))
+}
+
+/// Returns whether these records have one that a report equals, or that outranked it when it came.
+fn loses_to_any(records: &Records, key: &[u8], rank: &OwnedRank) -> bool {
+    records.get(key).is_some_and(|ranks| ranks.iter().any(|other| rank <= other))
 }
 
 fn text(key: &[u8]) -> String {
