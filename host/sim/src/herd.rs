@@ -54,7 +54,7 @@ pub(crate) struct Herd<'a> {
     fault_interval_ns: u64,
     /// Number of clients of the run.
     keys: u64,
-    /// How many of them, the first ones, still send reports.
+    /// Number of clients, the first ones, that still send reports.
     reporting: u64,
     now: u64,
     /// Number of months that passed, each in no time.

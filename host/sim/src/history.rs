@@ -175,7 +175,7 @@ impl History {
 
     /// Notes that a client was told that its report is kept.
     pub(crate) fn answer(&mut self, held: &Held) {
-        // The answer took a month.
+        // The answer came after the month in which the record was removed, or the one to which the report had lost.
         if loses_to_any(&self.removed, &held.key, &held.rank) {
             return;
         }
@@ -307,7 +307,7 @@ fn has(records: &Records, key: &[u8], rank: &OwnedRank) -> bool {
     records.get(key).is_some_and(|ranks| ranks.contains(rank))
 }
 
-/// Returns whether these records have one that a report equals, or that outranked it when it came.
+/// Returns whether one of these records equals a report or outranks it.
 fn loses_to_any(records: &Records, key: &[u8], rank: &OwnedRank) -> bool {
     records.get(key).is_some_and(|ranks| ranks.iter().any(|other| rank <= other))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use herd_store::Durability;
 
-use super::faults::{Healing, Loss};
+use super::faults::Loss;
 use super::{EPOCH_NS, Event, Herd, MILLISECOND, Node, SECOND};
 use crate::client::client_name;
 use crate::history::{Compared, check_equal};
@@ -46,15 +46,8 @@ impl Herd<'_> {
         if self.resting || !self.disks_are_whole || self.report.damages > 0 || looks == LOOKS_MAX {
             return Ok(());
         }
-        if step == Step::Return {
-            // Some meet a peer before a client.
-            if self.chance.percent(50) {
-                self.leave_alone(node);
-            }
-            return Ok(());
-        }
         let away = if matches!(step, Step::Leave { .. }) { None } else { Some(node) };
-        if !self.is_settled(away) {
+        if step != Step::Return && !self.is_settled(away) {
             self.after(LOOK_NS, Event::Absence { node, step, looks: looks + 1 });
             return Ok(());
         }
@@ -83,16 +76,21 @@ impl Herd<'_> {
                 })
             }
             Step::Month => self.pass_month(node),
-            Step::Return => Ok(()),
+            Step::Return => {
+                // Others meet a peer before a client.
+                if self.chance.percent(50) {
+                    self.cut_off(node);
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Cuts a node off for a moment.
-    fn leave_alone(&mut self, node: usize) {
+    /// Cuts a node off from all others for a moment.
+    fn cut_off(&mut self, node: usize) {
         let linked = self.pairs.iter().filter(|(a, b)| *a == node || *b == node);
-        let mut directions: Vec<_> = linked.flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
-        directions.retain(|direction| self.blocked.insert(*direction));
-        self.after(ALONE_NS, Event::Heal(Healing::Directions(directions)));
+        let directions = linked.flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
+        self.block(directions, ALONE_NS);
     }
 
     /// Lets a month pass, in which all nodes but one are linked.

@@ -46,10 +46,7 @@ impl Herd<'_> {
                     let (from, to) = text.split_once('>')?;
                     Some((find(from)?, find(to)?))
                 };
-                let mut directions: Vec<_> = directions.iter().filter_map(direction).collect();
-                // What is cut already heals at its own time.
-                directions.retain(|direction| self.blocked.insert(*direction));
-                self.after(nanoseconds(*ms), Event::Heal(Healing::Directions(directions)));
+                self.block(directions.iter().filter_map(direction).collect(), nanoseconds(*ms));
             }
             Action::PowerLoss { nodes, ms } => {
                 self.report.power_losses_of_all += u64::from(nodes.len() == self.nodes.len());

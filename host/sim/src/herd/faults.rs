@@ -177,6 +177,13 @@ impl Herd<'_> {
         }
     }
 
+    /// Holds back what is sent in these directions, each from one node to another, for so long.
+    pub(super) fn block(&mut self, mut directions: Vec<(usize, usize)>, wait_ns: u64) {
+        // What is cut already heals at its own time.
+        directions.retain(|direction| self.blocked.insert(*direction));
+        self.after(wait_ns, Event::Heal(Healing::Directions(directions)));
+    }
+
     pub(super) fn unblock(&mut self, from: usize, to: usize) {
         self.blocked.remove(&(from, to));
         if let Some(end) = self.ends.get_mut(&(from, to)) {
