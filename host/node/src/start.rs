@@ -47,7 +47,7 @@ use crate::records_host::RecordsAdapter;
 use crate::records_store::{RecordsStore, housekeeping};
 use crate::rollout_host::{RolloutAdapter, StoredSignatures};
 use crate::sessions_host::SessionsAdapter;
-use crate::signature_policy::signature_policy;
+use crate::signature_policy::{signature_policy, stored_signature_policy};
 use crate::swap::NodeSwap;
 use crate::traces::NodeTraces;
 use crate::upgrade_host::UpgradeAdapter;
@@ -86,7 +86,7 @@ impl Node {
         Upstreams::new(name, &config.upstreams, &config.places.sources)?;
         let replica = Replica::without_log(replica_config(config, name));
         let store = RolloutStore::new(state, name);
-        let policy = signature_policy(config, name, built_in, state);
+        let policy = stored_signature_policy(config, name, built_in, state);
         let loaded =
             InitialGenerations::of(config, name, engine, (guest, &policy), replica.table(), store, state).check();
         loaded.map_err(|source| StartError::Guest { node: name.into(), source })
@@ -105,7 +105,7 @@ impl Node {
         state: &Path,
         codes: &[CompiledCode],
     ) -> Result<(), StartError> {
-        let (store, policy) = (CodeStore::new(state, name), signature_policy(config, name, built_in, state));
+        let (store, policy) = (CodeStore::new(state, name), stored_signature_policy(config, name, built_in, state));
         for code in codes {
             if let Err(error) = code.accepted_by(&policy, unix_now()) {
                 tracing::warn!(node = %name, target = code.of.target, %error, "compiled code of the configured guest is left out");
@@ -152,7 +152,7 @@ impl Node {
         let traces = NodeTraces::start(config, name)?;
         let tracer = traces.as_ref().map(|traces| traces.tracer().clone());
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
-        let policy = signature_policy(config, name, *built_in, state);
+        let policy = signature_policy(config, *built_in, &identity.identity().credentials());
         let rollout_store = RolloutStore::new(state, name).judged_by(Arc::new(StoredSignatures(policy.clone())));
         let (table, stored) = (replica.table(), rollout_store.clone());
         engine.trust_code(Judge::trust(config, engine));
