@@ -27,8 +27,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let mut nodes = Nodes::start(&herd);
     let highest = highest_rate(&nodes.addresses())?;
     let rate = (SHARE * highest).min(RATE_MAX);
-    // Each start reads what the run has written, so a long run has fewer clients that report more often.
-    let (seed, (kills, reports_each)) = (seed(), if reporter.extent() == Extent::Full { (1000, 30) } else { (100, 3) });
+    // A start reads the records of all clients before, so a long run has fewer clients, which report more often.
+    let (kills, reports_each) = if reporter.extent() == Extent::Full { (1000, 30) } else { (100, 3) };
+    let seed = seed();
     reporter.tell("kill -9: seed, reports/s", format!("{seed}, {rate:.0} of at most {highest:.0}"));
     let load = OpenLoad {
         name: "kills".into(),
