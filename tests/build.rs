@@ -1,7 +1,7 @@
 //! Builds the guests that the tests serve and generates `Fixture`, an enum with a variant for each file in `guests/examples`.
 //!
 //! A match over `Fixture` does not compile until a new fixture is handled. The guests are built by a cargo of their own, as in
-//! `host/herd/build.rs`.
+//! `host/cli/build.rs`.
 
 use std::env;
 use std::fmt::Write;

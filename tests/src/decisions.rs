@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use herd::DEFAULT_GUEST;
+use herd_cli::default_guest;
 use herd_logic::Herd;
 use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
@@ -55,7 +55,7 @@ impl Contender {
         match self {
             Self::Component => {
                 let engine = Engine::new(limits).expect("this machine runs guests");
-                let loaded = ComponentDecider::load(&engine, DEFAULT_GUEST, settings, records, Warmth::Warm);
+                let loaded = ComponentDecider::load(&engine, default_guest(), settings, records, Warmth::Warm);
                 Box::new(loaded.expect("the default guest loads"))
             }
             Self::Native => Box::new(Native::new(Herd::configure(&settings).expect("there are no settings"), records)),

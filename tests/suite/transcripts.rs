@@ -28,7 +28,8 @@ fn transcripts_agree_in_native_logic_and_in_warm_and_fresh_components() {
         }
         for warmth in [Warmth::Warm, Warmth::Fresh] {
             let component = run(&transcript, |settings, records| {
-                let loaded = ComponentDecider::load(&engine, herd::DEFAULT_GUEST, settings.clone(), records, warmth);
+                let loaded =
+                    ComponentDecider::load(&engine, herd_cli::default_guest(), settings.clone(), records, warmth);
                 Box::new(loaded.unwrap())
             });
             if component.actual() != native.actual() {

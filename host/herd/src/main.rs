@@ -5,6 +5,10 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Nothing of it is called by name: it has functions of the C library.
+#[cfg(target_env = "musl")]
+extern crate herd_mem as _;
+
 fn main() -> std::process::ExitCode {
-    herd::cli::main()
+    herd_cli::main()
 }

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use herd::DEFAULT_GUEST;
 use herd_admin::Token;
+use herd_cli::default_guest;
 use herd_node::config::{HerdConfig, NodeConfig};
 use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
@@ -54,8 +54,8 @@ fn main() -> anyhow::Result<()> {
         let state = scratch.path("state");
         let process = NodeProcess {
             engine: &engine,
-            guest: &herd_model::GuestFiles::from(DEFAULT_GUEST).into(),
-            built_in: herd_model::Digest::of(DEFAULT_GUEST),
+            guest: &herd_model::GuestFiles::from(default_guest()).into(),
+            built_in: herd_model::Digest::of(default_guest()),
             token: Token::read_or_create(&state)?,
             state: &state,
             workers: &threads,

@@ -1,5 +1,5 @@
 //! The `herd` command, built with the tests that start it.
 
 fn main() -> std::process::ExitCode {
-    herd::cli::main()
+    herd_cli::main()
 }
