@@ -103,7 +103,7 @@ fn arrivals_are_read_whole_while_they_are_overwritten() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for seq in 1..=WRITTEN {
-                let client = Some(SocketAddr::new(Ipv6Addr::from(u128::from(seq) << 32 | 1).into(), seq as u16));
+                let client = Some(SocketAddr::new(Ipv6Addr::from(PREFIX | u128::from(seq) << 32).into(), seq as u16));
                 arrivals.note(0, Noted { client, ..noted(seq, seq, Source(seq as u16)) });
             }
         });
@@ -113,11 +113,13 @@ fn arrivals_are_read_whole_while_they_are_overwritten() {
                 let (seq, client) = (noted.stamp.seq, noted.client.unwrap());
                 let IpAddr::V6(v6) = client.ip() else { panic!("{client}") };
                 assert_eq!((noted.at_ns, noted.source.0, client.port()), (seq, seq as u16, seq as u16));
-                assert_eq!(u128::from(v6) >> 32, seq.into());
+                assert_eq!(u128::from(v6), PREFIX | u128::from(seq) << 32);
             });
         }
     });
 }
 
+/// Of the addresses of clients. Without it one of them would be an address of version 4, mapped.
+const PREFIX: u128 = 0x2001_0db8 << 96;
 /// Arrivals that are written while they are read: some tens of milliseconds.
 const WRITTEN: u64 = 2_000_000;

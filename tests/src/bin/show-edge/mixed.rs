@@ -84,7 +84,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let served = herd.serving(node);
         process.kill();
         *process = programs.start(&herd, node);
-        herd.await_linked(&[*node]);
+        herd.await_linked(&herd.names());
         let serves = herd.serving(node) == served;
         restarted += usize::from(serves);
         if !serves {
