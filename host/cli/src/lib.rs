@@ -124,6 +124,9 @@ use self::context::{Chosen, Context, ContextName, FollowsCurrent, NamedHerd, cho
 
 pub use self::default_guest::{default_guest, default_guest_code};
 
+/// The first line of `herd --help`.
+const ABOUT: &str = "An application server herd whose protocol logic is a WebAssembly component";
+
 /// Transcripts of the line protocol, with their names.
 pub static TRANSCRIPTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/transcripts.rs"));
 
@@ -131,7 +134,7 @@ pub static TRANSCRIPTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/t
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
 /// while clients stay connected.
 #[derive(Debug, Parser)]
-#[command(name = "herd", version, about, long_about = None, after_help = FIRST_STEPS, disable_help_subcommand = true)]
+#[command(name = "herd", version, about = ABOUT, long_about = None, after_help = FIRST_STEPS, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     common: Common,
