@@ -7,15 +7,17 @@
 #[must_use]
 #[cfg(not(feature = "embedded-code"))]
 pub fn default_guest() -> &'static [u8] {
-    include_bytes!(env!("HERD_DEFAULT_GUEST"))
+    // A static: of a constant, each caller might get a copy in the program.
+    static GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));
+    GUEST
 }
 
 /// Returns the default logic as a component, which serves unless another guest is configured.
 #[must_use]
 #[cfg(feature = "embedded-code")]
 pub fn default_guest() -> &'static [u8] {
-    static UNPACKED: std::sync::LazyLock<Vec<u8>> =
-        std::sync::LazyLock::new(|| unpack(include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm.zst"))));
+    static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm.zst"));
+    static UNPACKED: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| unpack(PACKED));
     &UNPACKED
 }
 
@@ -23,7 +25,10 @@ pub fn default_guest() -> &'static [u8] {
 #[must_use]
 pub fn default_guest_code() -> Option<Vec<u8>> {
     #[cfg(feature = "embedded-code")]
-    return Some(unpack(include_bytes!(concat!(env!("OUT_DIR"), "/guest.code.zst"))));
+    {
+        static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.code.zst"));
+        Some(unpack(PACKED))
+    }
     #[cfg(not(feature = "embedded-code"))]
     None
 }
