@@ -1,9 +1,8 @@
 //! `memcpy`, `memmove` and `memcmp` for programs that have musl in them, on x86-64.
 //!
-//! musl copies with `rep movsq` whatever the size, which costs some thirty cycles before the first byte, and compares byte by byte. A line
-//! of a client is copied in dozens of pieces shorter than that: a tenth of the time of a worker went there. A program that links this crate
-//! has these functions instead; the linker takes the first that it finds, and musl comes last. On other platforms the crate exports nothing:
-//! glibc, and musl on Arm, have good ones.
+//! musl copies with `rep movsq` whatever the size, which is slow to begin, and compares byte by byte. Decisions copy short pieces: a tenth of
+//! the time of a worker went there under pipelined load. A program that links this crate has these functions instead, because the linker
+//! takes the first that it finds and musl comes last. On other platforms the crate exports nothing.
 //!
 //! Up to 128 bytes all is loaded before anything is stored, in two halves that may overlap; beyond, blocks of 64 bytes follow. Knows nothing
 //! of its callers. No bounds: that is what the callers have.
