@@ -90,6 +90,11 @@ impl LogicInstance {
     }
 
     #[allow(clippy::unused_self, reason = "the signature of the component's instance")]
+    pub(crate) fn take_output(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the component's instance")]
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
         Vec::new()
     }
@@ -103,7 +108,7 @@ fn fixed(inputs: &InputBatch) -> Decision {
     for input in inputs.iter() {
         let ends = || input.bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'\n');
         decision.effects.extend(ends().map(|_| Effect::Reply(Reply { bytes, tie: None })));
-        let last = ends().last().map_or(0, |(position, _)| position + 1);
+        let last = ends().next_back().map_or(0, |(position, _)| position + 1);
         let consumed = if input.mark == Mark::More { last } else { input.bytes.len() };
         decision.effects.push(Effect::Done(Progress { consumed, awaits: Awaiting::Delimiter(b'\n') }));
     }
