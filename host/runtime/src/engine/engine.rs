@@ -36,6 +36,7 @@ use crate::sandbox::forms_instance::FormsInstance;
 use crate::sandbox::host_state::HostState;
 use crate::sandbox::instance_count::InstanceCount;
 use crate::sandbox::limits::Limits;
+use crate::sandbox::wasi;
 
 /// Compiles guests and owns the pool that their instances are allocated from.
 ///
@@ -148,9 +149,7 @@ impl Engine {
         };
         let engine = engine.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
-        // The asynchronous linking of WASI: the synchronous one starts a runtime inside the worker's runtime when a guest
-        // prints or panics, and that panics the host.
-        let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        let linked = wasi::link_granted(&mut linker)
             .and_then(|()| NodeLogic::add_to_linker::<_, HostState>(&mut linker, |state| state));
         linked.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         if limits.fuel_max.is_none() {
@@ -316,7 +315,11 @@ impl Engine {
             return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
         }
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
-        let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
+        let mut linker = self.linker.clone();
+        let pre = wasi::link_ungranted(&mut linker, &component)
+            .and_then(|()| linker.instantiate_pre(&component))
+            .and_then(NodeLogicPre::new)
+            .map_err(checked)?;
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
         let (cached, exports_forms) = (AtomicBool::new(cached), inspection.exports_forms());

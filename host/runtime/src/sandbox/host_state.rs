@@ -58,9 +58,6 @@ impl HostState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let wasi = WasiCtx::builder()
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
             .stdout(output.clone())
             .stderr(output.clone())
             .wall_clock(clock.clone())

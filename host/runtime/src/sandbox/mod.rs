@@ -15,3 +15,4 @@ pub(crate) mod logic_instance;
 pub(crate) mod output;
 pub(crate) mod record_view;
 pub(crate) mod store;
+pub(crate) mod wasi;
