@@ -12,18 +12,22 @@ stands in README.md. The compressed bytes may differ between versions of zstd.
 The format, little-endian, is read by columns.rs and header.rs in host/upstreams/src/places; change all of
 them together, and FORMAT_VERSION here and VERSION in format.rs with them:
 
-    header    magic, then u32: version, rows, bytes of countries, bytes of coordinates, bytes of names,
-              adler32 of all that follows
+    header    magic, then u32: version, rows, bytes of countries, bytes of steps, bytes of names, adler32 of all
+              that follows
     body      countries     "AD\\tAndorra\\nAE\\t..." without a last newline, at most 256, the same in both files
-              coordinates   latitudes of all rows, then longitudes, each a zigzag LEB128 varint: the
-                            difference to the row before, in 1e-4 degree (11 m)
+              step widths   one byte a row: how many bits the row's step has, 0 for a step of 0
+              steps         the bits of each step below its highest one, which the width gives, lowest first and
+                            without gaps; the last byte is filled with zeros
               country       one byte a row, index into countries
               population    one byte a row, 0 unknown, else 1 + round(log(population) / log(1.07))
-              kind          one byte a row, index into KINDS
+              kind          one byte a row: index into KINDS, less what the population lets expect (expected_kind),
+                            modulo the number of KINDS
               names         UTF-8, joined by newlines
 
-Rows follow a Hilbert curve over the globe: neighbours in the file are neighbours on the ground, so the
-differences are small and alike.
+Rows follow a Hilbert curve over the globe, whose square is 2**22 cells of 1e-4 degree (11 m) to a side; longitude
+-180 and latitude -90 are its origin. The step of a row is how much further along the curve it lies than the row
+before, or than the start. One number for two coordinates, and that of the next neighbour, has the fewest bits. The
+file is compressed as one zstd frame.
 """
 
 import argparse
@@ -42,8 +46,10 @@ import zipfile
 import zlib
 
 MAGIC = b"HERDPLCS"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS = ["capital", "city", "town", "village", "hamlet", "locality", "airport"]
+# Least population of each kind that has one.
+CITY, TOWN, VILLAGE = 100_000, 10_000, 1_000
 
 # Coordinates are kept in steps of 1e-4 degree: 11 m, well under the size of any settlement.
 STEPS_PER_DEGREE = 10_000
@@ -114,11 +120,11 @@ def settlements(cities, countries):
         population = city["population"]
         if city["geonameid"] in capitals:
             kind = "capital"
-        elif population >= 100_000:
+        elif population >= CITY:
             kind = "city"
-        elif population >= 10_000:
+        elif population >= TOWN:
             kind = "town"
-        elif population >= 1_000:
+        elif population >= VILLAGE:
             kind = "village"
         elif population > 0:
             kind = "hamlet"
@@ -186,32 +192,44 @@ def hilbert(x, y):
 def pack(places, codes, countries):
     index = {code: number for number, code in enumerate(codes)}
     table = "\n".join(f"{code}\t{countries[code]['name'].strip()}" for code in codes).encode()
-    coordinates = deltas(place.latitude for place in places) + deltas(place.longitude for place in places)
+    widths, steps = curve_steps([place.curve for place in places])
     names = "\n".join(place.name for place in places).encode()
     body = b"".join([
         table,
-        coordinates,
+        widths,
+        steps,
         bytes(index[place.country] for place in places),
         bytes(place.population for place in places),
-        bytes(place.kind for place in places),
+        bytes((place.kind - expected_kind(place.population)) % len(KINDS) for place in places),
         names,
     ])
-    lengths = len(places), len(table), len(coordinates), len(names)
+    lengths = len(places), len(table), len(steps), len(names)
     return MAGIC + struct.pack("<6I", FORMAT_VERSION, *lengths, zlib.adler32(body)) + body
 
 
-def deltas(values):
-    packed = bytearray()
+def curve_steps(positions):
+    """Returns the width of each step along the curve, and the bits of all steps without their highest."""
+    widths, bits = bytearray(), []
     before = 0
-    for value in values:
-        delta = value - before
-        before = value
-        zigzag = delta << 1 if delta >= 0 else (-delta << 1) - 1
-        while zigzag >= 0x80:
-            packed.append(zigzag & 0x7F | 0x80)
-            zigzag >>= 7
-        packed.append(zigzag)
-    return bytes(packed)
+    for position in positions:
+        step = position - before
+        before = position
+        widths.append(step.bit_length())
+        bits.extend(step >> bit & 1 for bit in range(step.bit_length() - 1))
+    bits.extend([0] * (-len(bits) % 8))
+    steps = (bits[start : start + 8] for start in range(0, len(bits), 8))
+    return bytes(widths), bytes(sum(bit << place for place, bit in enumerate(byte)) for byte in steps)
+
+
+def expected_kind(code):
+    """Returns the kind of a settlement that is no capital, from the code of its population, which is rounded."""
+    if code == 0:
+        return KINDS.index("locality")
+    population = POPULATION_STEP ** (code - 1)
+    for kind, least in ("city", CITY), ("town", TOWN), ("village", VILLAGE):
+        if population >= least:
+            return KINDS.index(kind)
+    return KINDS.index("hamlet")
 
 
 def fold(name):

@@ -6,10 +6,12 @@
 //! Bounds: at most [`UNPACKED_BYTES_MAX`] bytes are unpacked, whatever the frame declares, and no column is allocated
 //! before the lengths in the header are known to add up to the length of the file.
 
+use std::array;
 use std::io::{self, Read};
 
 use ruzstd::decoding::StreamingDecoder;
 
+use super::curve;
 use super::error::PlacesError;
 use super::format::UNPACKED_BYTES_MAX;
 use super::header::Header;
@@ -17,8 +19,6 @@ use super::kind::PlaceKind;
 
 /// Unit of coordinates, which are stored as whole multiples of 1e-4 degree.
 const STEPS_PER_DEGREE: i32 = 10_000;
-const LATITUDE_STEPS_MAX: i32 = 90 * STEPS_PER_DEGREE;
-const LONGITUDE_STEPS_MAX: i32 = 180 * STEPS_PER_DEGREE;
 
 /// Ratio of the populations of two consecutive codes.
 const POPULATION_STEP: f64 = 1.07;
@@ -53,18 +53,14 @@ impl Columns {
         let (header, mut body) = Header::split(file)?;
         let mut cut = |bytes: usize| body.split_off(..bytes).ok_or_else(|| header.length_error(file));
         let country_table = decode_countries(cut(header.countries_bytes)?)?;
-        let mut coordinates = cut(header.coordinates_bytes)?;
-        let latitudes = decode_deltas(&mut coordinates, header.rows, LATITUDE_STEPS_MAX)?;
-        let longitudes = decode_deltas(&mut coordinates, header.rows, LONGITUDE_STEPS_MAX)?;
-        if !coordinates.is_empty() {
-            return Err(PlacesError::CoordinatesLeft);
-        }
+        let widths = cut(header.rows)?;
+        let (latitudes, longitudes) = decode_positions(widths, cut(header.steps_bytes)?)?;
         let countries = cut(header.rows)?.to_vec();
         if let Some(&found) = countries.iter().find(|&&index| usize::from(index) >= country_table.len()) {
             return Err(PlacesError::Country { found });
         }
         let populations = cut(header.rows)?.to_vec();
-        let kinds = cut(header.rows)?.iter().map(|&byte| decode_kind(byte)).collect::<Result<_, _>>()?;
+        let kinds = decode_kinds(cut(header.rows)?, &populations)?;
         let names = str::from_utf8(cut(header.names_bytes)?).map_err(|_| PlacesError::NotText)?.to_owned();
         let name_ends = find_name_ends(&names, header.rows)?;
         Ok(Self { latitudes, longitudes, countries, country_table, populations, kinds, names, name_ends })
@@ -128,12 +124,16 @@ impl Columns {
 
     /// Returns the population that the code of a row stands for, within half a step of 7 %, in three significant digits.
     pub(super) fn population_approx(&self, row: usize) -> Option<u32> {
-        let steps = self.populations[row].checked_sub(1)?;
-        let population = POPULATION_STEP.powi(i32::from(steps));
+        let population = population_of(self.populations[row])?;
         let last_digit = 10_f64.powi((population.log10().floor() as i32 - 2).max(0));
         // The largest code gives 29 million.
         Some(((population / last_digit).round() * last_digit) as u32)
     }
+}
+
+/// Returns the population that a code stands for. None if it is unknown.
+fn population_of(code: u8) -> Option<f64> {
+    Some(POPULATION_STEP.powi(i32::from(code.checked_sub(1)?)))
 }
 
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, PlacesError> {
@@ -161,37 +161,51 @@ fn decode_countries(table: &[u8]) -> Result<Vec<(String, String)>, PlacesError> 
         .ok_or(PlacesError::Countries)
 }
 
-/// Takes `rows` values off the front of `bytes`. Each is stored as its difference to the one before.
-fn decode_deltas(bytes: &mut &[u8], rows: usize, steps_max: i32) -> Result<Vec<i32>, PlacesError> {
-    let mut values = Vec::with_capacity(rows);
-    let mut value: i64 = 0;
-    for _ in 0..rows {
-        // In 64 bits: a sum of 28-bit differences in hostile data could overflow 32 bits before the range check.
-        let zigzag = i64::from(take_varint(bytes).ok_or(PlacesError::Coordinate)?);
-        value += (zigzag >> 1) ^ -(zigzag & 1);
-        match i32::try_from(value) {
-            Ok(steps) if (-steps_max..=steps_max).contains(&steps) => values.push(steps),
-            _ => return Err(PlacesError::Coordinate),
+/// Decodes latitudes and longitudes, in steps. Each row is stored as its distance from the one before along the curve: how many bits that
+/// has, and those below the highest.
+fn decode_positions(widths: &[u8], steps: &[u8]) -> Result<(Vec<i32>, Vec<i32>), PlacesError> {
+    let (mut latitudes, mut longitudes) = (Vec::with_capacity(widths.len()), Vec::with_capacity(widths.len()));
+    let (mut distance, mut at) = (0, 0);
+    for &width in widths {
+        if u32::from(width) > curve::BITS {
+            return Err(PlacesError::Coordinate);
         }
+        if let Some(bits) = width.checked_sub(1) {
+            distance += (1 << bits) | take_bits(steps, at, bits).ok_or(PlacesError::Coordinate)?;
+            at += usize::from(bits);
+        }
+        let (latitude, longitude) = curve::position(distance).ok_or(PlacesError::Coordinate)?;
+        latitudes.push(latitude);
+        longitudes.push(longitude);
     }
-    Ok(values)
+    if at.div_ceil(8) != steps.len() {
+        return Err(PlacesError::CoordinatesLeft);
+    }
+    Ok((latitudes, longitudes))
 }
 
-/// Takes a LEB128 number off the front of `bytes`. Returns `None` if it is incomplete or exceeds 28 bits.
-fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
-    let mut value = 0;
-    for shift in [0, 7, 14, 21] {
-        let byte = bytes.split_off_first()?;
-        value |= u32::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
+/// Returns this many bits from bit `at` on, at most 56, the lowest first. None if the bytes end before.
+fn take_bits(bytes: &[u8], at: usize, bits: u8) -> Option<u64> {
+    let rest = bytes.get(at / 8..)?;
+    if (rest.len() * 8) < at % 8 + usize::from(bits) {
+        return None;
     }
-    None
+    let mut window = [0; 8];
+    let there = rest.len().min(window.len());
+    window[..there].copy_from_slice(&rest[..there]);
+    Some((u64::from_le_bytes(window) >> (at % 8)) & ((1 << bits) - 1))
 }
 
-fn decode_kind(byte: u8) -> Result<PlaceKind, PlacesError> {
-    PlaceKind::ALL.get(usize::from(byte)).copied().ok_or(PlacesError::Kind { found: byte })
+/// Decodes the kinds, of which each is stored as its difference to what the population lets expect.
+fn decode_kinds(differences: &[u8], populations: &[u8]) -> Result<Vec<PlaceKind>, PlacesError> {
+    let expected: [usize; 256] = array::from_fn(|code| PlaceKind::of_population(population_of(code as u8)) as usize);
+    let decode = |(&difference, &code): (&u8, &u8)| match usize::from(difference) {
+        found if found < PlaceKind::ALL.len() => {
+            Ok(PlaceKind::ALL[(expected[usize::from(code)] + found) % PlaceKind::ALL.len()])
+        }
+        _ => Err(PlacesError::Kind { found: difference }),
+    };
+    differences.iter().zip(populations).map(decode).collect()
 }
 
 fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {

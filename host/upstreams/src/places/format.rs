@@ -6,7 +6,7 @@
 pub(super) const MAGIC: &[u8; 8] = b"HERDPLCS";
 
 /// The only format version that this program reads.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Limit of the unpacked file, three times the current data. Protects the memory of the host from a frame that declares a
 /// wrong size.

@@ -10,15 +10,15 @@ use super::format::{MAGIC, VERSION};
 pub(super) struct Header {
     pub(super) rows: usize,
     pub(super) countries_bytes: usize,
-    pub(super) coordinates_bytes: usize,
+    pub(super) steps_bytes: usize,
     pub(super) names_bytes: usize,
 }
 
 impl Header {
     /// Magic and six numbers.
     const BYTES: usize = 8 + 6 * 4;
-    /// Bytes per row in the columns of country, population and kind.
-    const ROW_BYTES: u64 = 3;
+    /// Bytes per row in the columns of step widths, country, population and kind.
+    const ROW_BYTES: u64 = 4;
 
     /// Splits a file into its header and its body, after validating lengths and checksum.
     pub(super) fn split(file: &[u8]) -> Result<(Self, &[u8]), PlacesError> {
@@ -40,7 +40,7 @@ impl Header {
         let header = Self {
             rows: number(1) as usize,
             countries_bytes: number(2) as usize,
-            coordinates_bytes: number(3) as usize,
+            steps_bytes: number(3) as usize,
             names_bytes: number(4) as usize,
         };
         if header.expected_bytes() != file.len() as u64 {
@@ -56,7 +56,7 @@ impl Header {
     fn expected_bytes(&self) -> u64 {
         Self::BYTES as u64
             + self.countries_bytes as u64
-            + self.coordinates_bytes as u64
+            + self.steps_bytes as u64
             + self.rows as u64 * Self::ROW_BYTES
             + self.names_bytes as u64
     }

@@ -26,6 +26,17 @@ impl PlaceKind {
     pub(super) const ALL: [Self; 7] =
         [Self::Capital, Self::City, Self::Town, Self::Village, Self::Hamlet, Self::Locality, Self::Airport];
 
+    /// Returns the kind of a settlement that is no capital. `None` is an unknown population.
+    pub(super) fn of_population(population: Option<f64>) -> Self {
+        match population {
+            None => Self::Locality,
+            Some(population) if population >= 100_000.0 => Self::City,
+            Some(population) if population >= 10_000.0 => Self::Town,
+            Some(population) if population >= 1_000.0 => Self::Village,
+            Some(_) => Self::Hamlet,
+        }
+    }
+
     /// Returns the word for an answer.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@
 //! airports but no cafes: an empty answer is normal.
 
 mod columns;
+mod curve;
 mod error;
 mod format;
 mod grid;

@@ -1,14 +1,15 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::sample::{Sample, deltas};
+use super::super::sample::{Sample, curve_distance, curve_steps};
 use super::*;
 
+/// In the order of the curve.
 const PLACES: [(&str, f64, f64); 4] = [
-    ("Waiyevo", -16.7833, 180.0),
     ("Somosomo", -16.7667, -179.9667),
     ("Naqara", -16.7333, -180.0),
     ("Ä", 90.0, 0.0001),
+    ("Waiyevo", -16.7833, 180.0),
 ];
 
 #[test]
@@ -138,22 +139,25 @@ fn decode_refuses_values_without_meaning() {
     assert!(matches!(refused(|s| s.names[0] = 0xff), E::NotText));
     assert!(matches!(refused(|s| s.names[0] = b'\n'), E::Names { rows: 4, found: 5 }));
     assert!(matches!(refused(|s| s.names.clear()), E::Names { rows: 4, found: 1 }));
-    assert!(matches!(refused(|s| s.coordinates.push(0)), E::CoordinatesLeft));
-    assert!(matches!(refused(|s| _ = s.coordinates.pop()), E::Coordinate));
-    assert!(matches!(refused(|s| s.coordinates = vec![0x80; 40]), E::Coordinate));
+    assert!(matches!(refused(|s| s.steps.push(0)), E::CoordinatesLeft));
+    assert!(matches!(refused(|s| _ = s.steps.pop()), E::Coordinate));
+    assert!(matches!(refused(|s| s.widths[1] = 45), E::Coordinate));
+    assert!(matches!(refused(|s| s.widths = vec![44; 4]), E::Coordinate));
 }
 
 #[test]
 fn decode_refuses_coordinates_out_of_range() {
     let decode = |latitude, longitude| {
-        let coordinates = [deltas([latitude].into_iter()), deltas([longitude].into_iter())].concat();
-        Columns::decode(&Sample { coordinates, ..Sample::of(&PLACES[..1]) }.file())
+        let (widths, steps) = curve_steps([curve_distance(latitude, longitude)].into_iter());
+        Columns::decode(&Sample { widths, steps, ..Sample::of(&PLACES[..1]) }.file())
     };
-    for sign in [-1, 1] {
-        assert!(decode(sign * 900_000, sign * 1_800_000).is_ok());
-        assert!(matches!(decode(sign * 900_001, 0), Err(PlacesError::Coordinate)));
-        assert!(matches!(decode(0, sign * 1_800_001), Err(PlacesError::Coordinate)));
+    for (latitude, longitude) in
+        [(900_000, 1_800_000), (-900_000, 1_800_000), (900_000, -1_800_000), (-900_000, -1_800_000)]
+    {
+        assert!(decode(latitude, longitude).is_ok());
     }
+    assert!(matches!(decode(900_001, 0), Err(PlacesError::Coordinate)));
+    assert!(matches!(decode(0, 1_800_001), Err(PlacesError::Coordinate)));
 }
 
 proptest! {
@@ -179,16 +183,17 @@ proptest! {
             vec(0_u8..4, rows),
             vec(any::<u8>(), rows),
             vec(0_u8..9, rows),
-            vec(any::<u8>(), 2 * rows..6 * rows + 1),
+            vec(0_u8..46, rows),
         )),
+        steps in vec(any::<u8>(), 0..100),
         names in vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..40),
         country_table in "([A-Z]\t[A-Z]\n){0,3}",
     ) {
-        let (countries, populations, kinds, coordinates) = columns;
+        let (countries, populations, kinds, widths) = columns;
         let rows = countries.len() as u32;
         let country_table = country_table.into_bytes();
         let sample = Sample {
-            rows, country_table, coordinates, countries, populations, kinds, names,
+            rows, country_table, widths, steps, countries, populations, kinds, names,
         };
         if let Ok(columns) = Columns::decode(&sample.file()) {
             for row in 0..columns.len() {
