@@ -17,5 +17,18 @@ pub(super) fn explain(error: &clap::Error) -> Option<String> {
     })
 }
 
-const COMMANDS: [&str; 10] =
-    ["bench", "compile", "completions", "feed", "man", "new", "record", "replay", "sim", "test"];
+const COMMANDS: [&str; 13] = [
+    "bench",
+    "compile",
+    "completions",
+    "feed",
+    "keygen",
+    "man",
+    "new",
+    "push",
+    "record",
+    "replay",
+    "sign",
+    "sim",
+    "test",
+];

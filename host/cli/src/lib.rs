@@ -54,6 +54,7 @@ mod help;
 mod herd_status;
 mod inspect;
 mod json_text;
+#[cfg(feature = "tools")]
 mod keygen;
 #[cfg(not(feature = "tools"))]
 mod left_out;
@@ -68,6 +69,7 @@ mod new;
 mod nodes;
 mod numbers;
 mod open_files;
+#[cfg(feature = "tools")]
 mod push;
 #[cfg(feature = "tools")]
 mod record;
@@ -83,6 +85,7 @@ mod serving_guest;
 mod shadow;
 mod shadow_totals;
 mod shell_word;
+#[cfg(feature = "tools")]
 mod sign;
 mod signals;
 mod signature_report;
@@ -290,16 +293,19 @@ enum Command {
     /// herd serves, or with the built-in one if no node answers. The exit code is 1 if this host cannot run it, or the configuration requires
     /// signatures that it lacks.
     Inspect(inspect::InspectArgs),
+    #[cfg(feature = "tools")]
     /// Make a key that signs guests.
     ///
     /// Writes NAME.key, for whoever signs, and NAME.pub, and prints what nodes need in their configuration to take only guests that are signed.
     /// Both files are those of minisign, without a passphrase.
     Keygen(keygen::KeygenArgs),
+    #[cfg(feature = "tools")]
     /// Sign a guest, into GUEST.minisig beside it.
     ///
     /// `herd swap GUEST` sends the file along, and nodes with `[swap.require_signature]` in their configuration take no guest without. Several
     /// keys can sign one guest, one after the other. See `herd help signatures`.
     Sign(sign::SignArgs),
+    #[cfg(feature = "tools")]
     /// Store a guest in an OCI registry, with its signatures and transcripts.
     ///
     /// Prints the reference with the digest of the artifact, for `herd swap`, which takes no tag alone. Credentials are those of `docker login`
@@ -435,8 +441,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "tools")]
         Command::New(args) => new::new(&args),
         Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
+        #[cfg(feature = "tools")]
         Command::Keygen(args) => keygen::keygen(&args),
+        #[cfg(feature = "tools")]
         Command::Sign(args) => sign::sign(&args),
+        #[cfg(feature = "tools")]
         Command::Push(args) => push::push(&args),
         #[cfg(feature = "tools")]
         Command::Compile(args) => compile::compile(&args),
