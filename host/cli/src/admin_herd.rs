@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use herd_admin::{Endpoint, OPERATOR_NEEDED};
+use herd_config::HerdConfig;
 use herd_identity::{Clock, Credentials, Identity, Role, operator_path};
-use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 
 use super::context::ContextName;

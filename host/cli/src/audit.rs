@@ -11,7 +11,7 @@ use anyhow::bail;
 use clap::Args;
 use herd_admin::{AdminClient, Endpoint};
 use herd_audit::{self as audit, KeyUse, ReadError, Verified, sanitize, verify};
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sys::state_directory;
 use serde_json::{Value, json};
 

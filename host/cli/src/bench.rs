@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use herd_config::HerdConfig;
 use herd_load::bench::{Distribution, Loop, Mix, Plan, Target, run};
-use herd_node::config::HerdConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::numbers::{rate, seconds, seconds_from_1_ms, whole};

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::Args;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sys::Host;
 
 use super::numbers::counted;
@@ -212,7 +212,7 @@ const PORT: u16 = 15415;
 
 #[cfg(test)]
 mod tests {
-    use herd_node::config::{Sources, load};
+    use herd_config::{Sources, load};
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 
 use super::shell_word::shell_word;
 

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use herd_config::HerdConfig;
 use herd_load::feed::{Feed, NodeAddr, parse_speed};
 use herd_load::{feed, track};
-use herd_node::config::HerdConfig;
 
 use super::client_runtime::block_on;
 use super::tls::TlsArgs;

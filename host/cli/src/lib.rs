@@ -119,7 +119,7 @@ use std::process::ExitCode;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
-use herd_node::config::{ConfigError, HerdConfig, Sources, load};
+use herd_config::{ConfigError, HerdConfig, Sources, load};
 
 use self::admin_herd::AdminHerd;
 use self::configured_herd::ConfiguredHerd;

@@ -9,7 +9,7 @@ use anyhow::bail;
 use clap::Args;
 use herd_admin::LogOptions;
 use herd_audit::sanitize;
-use herd_node::config::suggestion;
+use herd_config::suggestion;
 use serde_json::Value;
 
 use super::admin_herd::AdminHerd;

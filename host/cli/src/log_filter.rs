@@ -3,7 +3,7 @@
 //! Finds what the library takes without a word and nobody means: it takes any word for the name of a part, and would log that part and
 //! nothing else. Bounds: the length of a filter.
 
-use herd_node::config::{nearest, suggestion};
+use herd_config::{nearest, suggestion};
 use tracing_subscriber::filter::Targets;
 
 /// Filter that is none. Nothing changed.

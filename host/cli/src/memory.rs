@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use herd_node::config::{HerdConfig, LoweredLimit};
+use herd_config::{HerdConfig, LoweredLimit};
 use herd_sys::clock::unix_now;
 use herd_sys::{HostMemory, LogThrottle, memory_is_short};
 

@@ -3,7 +3,7 @@
 //! Raises the soft limit of the process and reserves descriptors for links, the admin API, upstreams and files; clients get the
 //! rest. Bounds: half of the limit is reserved at most, so that clients are served in any case.
 
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sys::{ClientSocket, workers};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

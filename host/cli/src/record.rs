@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_recording::{LogBlock, LogReader, LogWriter, LoggedCall, OwnedCall, Read, RecordedCall, Redactor};
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Found, Input, Report};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use clap::Args;
 use herd_client::stream::NodeStream;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::client_runtime::block_on;

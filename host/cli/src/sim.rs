@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sim::{
     CheckFile, Graph, NODES_MAX, Protocol, Report, Run, Scenario, SimOptions, Simulation, Spread, Violation, run_seeds,
     shrink,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use herd_admin::AdminClientError;
 use herd_audit::sanitize;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use serde_json::Value;
 
 use super::admin_herd::AdminHerd;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use futures_util::future::join_all;
 use herd_client::ClientTls;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sys::{Host, HostPort, connect};
 
 use super::client_runtime::block_on;

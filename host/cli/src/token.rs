@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use herd_admin::Token;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sys::state_directory;
 
 /// Arguments of `herd token`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 
 use super::logging::ProcessLog;
 use super::serve::{ReadyWhen, Serving};

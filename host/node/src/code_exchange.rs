@@ -19,6 +19,7 @@ use bytes::Bytes;
 use herd_code::{
     Action, CodeNotAccepted, CompiledCode, Exchange, ExchangePort, FoundCode, Incoming, Permissions, SearchId, Wanted,
 };
+use herd_config::HerdConfig;
 use herd_model::{Digest, GuestFiles};
 use herd_peers::Peers;
 use herd_runtime::{
@@ -29,7 +30,6 @@ use herd_sys::clock::unix_now;
 use herd_sys::file_bytes_max;
 
 use crate::code_store::CodeStore;
-use crate::config::HerdConfig;
 
 /// Code of guests for one node and its neighbours.
 pub(crate) struct CodeExchange {

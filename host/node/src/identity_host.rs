@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use herd_config::HerdConfig;
 use herd_identity::{
     CREDENTIALS_BYTES_MAX, CertificateStatus, Clock, Credentials, Identity, StateIdentities, credentials_path,
 };
@@ -18,7 +19,6 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
-use crate::config::HerdConfig;
 use crate::error::StartError;
 
 /// Identity of a node, and the file that it is from.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use herd_config::HerdConfig;
 use herd_model::{Digest, SignedGuest};
 use herd_replication::RecordTable;
 use herd_rollout::{FailedGuest, RolloutStore, StoredState};
@@ -13,7 +14,6 @@ use herd_sdk::Settings;
 use herd_signing::SignaturePolicy;
 
 use crate::code_exchange::{Judge, NoCodeHere};
-use crate::config::HerdConfig;
 
 /// Everything that loading the first generations of a node takes.
 pub(crate) struct InitialGenerations {

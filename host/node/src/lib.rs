@@ -11,7 +11,6 @@ mod classic_host;
 mod classic_lines;
 mod code_exchange;
 mod code_store;
-pub mod config;
 mod decisions_status;
 mod discards;
 mod drain;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use herd_config::HerdConfig;
 use herd_sessions::TlsCertificate;
 
-use crate::config::HerdConfig;
 use crate::error::StartError;
 use crate::port;
 

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
+use herd_config::HerdConfig;
 use herd_identity::{Credentials, StateIdentities};
 use herd_model::Digest;
 use herd_signing::SignaturePolicy;
-
-use crate::config::HerdConfig;
 
 /// Returns which guests and code a node accepts whose program has this guest inside. The start of its certificate is past even where the clock of
 /// the host is not set yet.

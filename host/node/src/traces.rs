@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
+use herd_config::HerdConfig;
 use herd_otlp::{Exporter, OtlpUrl, Resource};
 use herd_replication::TracedHop;
 use herd_sys::{Span, SpanKind, Tracer};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::HerdConfig;
 use crate::error::StartError;
 use crate::trace_answer::outcome_word;
 

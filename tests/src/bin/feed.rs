@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use herd_admin::Token;
 use herd_cli::default_guest;
-use herd_node::config::{HerdConfig, NodeConfig};
+use herd_config::{HerdConfig, NodeConfig};
 use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
 use herd_sessions::SyntheticLoad;

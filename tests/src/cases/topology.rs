@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use herd_node::config::{Sources, load};
+use herd_config::{Sources, load};
 
 use crate::Herd;
 

@@ -2,8 +2,8 @@
 
 use anyhow::bail;
 use clap::Args;
+use herd_config::suggestion;
 use herd_identity::{AuthorityStatus, CertificateStatus, Role};
-use herd_node::config::suggestion;
 
 /// Arguments of commands for some nodes, or for an operator.
 #[derive(Debug, Args)]

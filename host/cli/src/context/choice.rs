@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, bail};
 use clap::parser::ValueSource;
-use herd_node::config::suggestion;
+use herd_config::suggestion;
 
 use super::contexts_file::{Context, ContextsFile};
 use super::name::ContextName;

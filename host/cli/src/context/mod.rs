@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueHint};
-use herd_node::config::suggestion;
+use herd_config::suggestion;
 use serde_json::json;
 
 use super::Common;

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use herd_config::on_this_host;
 use herd_node::check_address;
-use herd_node::config::on_this_host;
 use herd_peers::probe;
 use tokio::net::TcpStream;
 use tokio::time::timeout;

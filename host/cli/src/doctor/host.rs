@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use herd_node::config::Durability;
+use herd_config::Durability;
 use herd_sys::clock::unix_now;
 use herd_sys::{HostMemory, workers};
 

@@ -19,8 +19,8 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 use herd_admin::Endpoint;
+use herd_config::NodeConfig;
 use herd_identity::credentials_path;
-use herd_node::config::NodeConfig;
 use herd_sys::state_directory;
 use serde_json::json;
 

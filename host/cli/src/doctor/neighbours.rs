@@ -123,7 +123,7 @@ const UNUSUAL_MS: f64 = 1000.0;
 
 #[cfg(test)]
 mod tests {
-    use herd_node::config::HerdConfig;
+    use herd_config::HerdConfig;
 
     use super::super::super::configured_herd::ConfiguredHerd;
     use super::super::finding::Level;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use herd_config::HerdConfig;
 use herd_model::Digest;
-use herd_node::config::HerdConfig;
 use herd_signing::{SignatureRequirement, TrustedKey};
 use herd_sys::clock::unix_now;
 

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_recording::LogReader;
 
 use self::run::{Replayed, replay_all};

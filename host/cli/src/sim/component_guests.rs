@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine};
 use herd_sdk::native::{Decider, Fault, MemoryRecords};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};

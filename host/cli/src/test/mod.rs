@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use herd_node::config::HerdConfig;
+use herd_config::HerdConfig;
 use herd_sdk::transcript::Compared;
 
 use self::name_filter::NameFilter;

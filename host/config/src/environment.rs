@@ -122,7 +122,7 @@ const PREFIXES_OF_BUILDS: [&str; 3] = ["HERD_BUILD_", "HERD_DEFAULT_GUEST", "HER
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Sources, load};
+    use crate::{Sources, load};
 
     fn problem(name: &str, set: &[&str]) -> Option<String> {
         let environment = vec![(name.into(), "5".into())];

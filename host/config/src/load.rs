@@ -29,13 +29,13 @@ pub struct Sources {
 /// Loads a configuration: reads, merges and checks its sources.
 ///
 /// ```
-/// use herd_node::config::{Sources, load};
+/// use herd_config::{Sources, load};
 ///
 /// let set = vec!["sessions.idle_s=60".into(), "nodes.Riley.client=127.0.0.1:0".into()];
 /// let config = load(&Sources { set, ..Sources::default() })?;
 /// assert_eq!(config.sessions.idle_s, 60);
 /// assert_eq!(config.nodes.len(), 5);
-/// # Ok::<(), herd_node::config::ConfigError>(())
+/// # Ok::<(), herd_config::ConfigError>(())
 /// ```
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 /// appended to an error. Empty if no name is known.
 ///
 /// ```
-/// use herd_node::config::suggestion;
+/// use herd_config::suggestion;
 ///
 /// assert_eq!(suggestion("inof", ["warn", "info"]), "; did you mean `info`?");
 /// assert_eq!(suggestion("nonsense", ["warn", "info"]), "; known are warn, info");

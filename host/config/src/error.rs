@@ -136,7 +136,7 @@ const PROBLEM_BYTES_MAX: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Sources, load};
+    use crate::{Sources, load};
 
     #[test]
     fn error_of_a_value_with_line_ends_is_one_line() {
