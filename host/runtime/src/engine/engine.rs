@@ -315,11 +315,7 @@ impl Engine {
             return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
         }
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
-        let mut linker = self.linker.clone();
-        let pre = wasi::link_ungranted(&mut linker, &component)
-            .and_then(|()| linker.instantiate_pre(&component))
-            .and_then(NodeLogicPre::new)
-            .map_err(checked)?;
+        let pre = self.link_imports(&component).map_err(checked)?;
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
         let (cached, exports_forms) = (AtomicBool::new(cached), inspection.exports_forms());
@@ -331,9 +327,14 @@ impl Engine {
         Ok(compiled)
     }
 
+    fn link_imports(&self, component: &Component) -> wasmtime::Result<NodeLogicPre<HostState>> {
+        let mut linker = self.linker.clone();
+        wasi::link_ungranted(&mut linker, component)?;
+        NodeLogicPre::new(linker.instantiate_pre(component)?)
+    }
+
     fn native_form(&self, component: &Component, limits: Limits) -> Result<u32, String> {
-        let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new);
-        let pre = pre.map_err(|error| format!("{error:#}"))?;
+        let pre = self.link_imports(component).map_err(|error| format!("{error:#}"))?;
         let guard = InstanceCount::default().add(GenerationId(0));
         let native = FormsInstance::new(&pre, limits, "", guard).and_then(|mut instance| instance.native());
         native.map_err(|fault| fault.to_string())

@@ -1,7 +1,7 @@
 //! Decoder of a places file, and its rows as columns.
 //!
 //! Owns the format, which `host/upstreams/data/build_places.py` writes and describes: a header with all lengths and a
-//! checksum, then one column after the other, compressed as one zstd frame. Knows nothing about distances.
+//! checksum, then one column after the other, compressed as one zstd frame. Knows nothing about distances between places.
 //!
 //! Bounds: at most [`UNPACKED_BYTES_MAX`] bytes are unpacked, whatever the frame declares, and no column is allocated
 //! before the lengths in the header are known to add up to the length of the file.
