@@ -48,8 +48,6 @@ import zlib
 MAGIC = b"HERDPLCS"
 FORMAT_VERSION = 2
 KINDS = ["capital", "city", "town", "village", "hamlet", "locality", "airport"]
-# Least population of each kind that has one.
-CITY, TOWN, VILLAGE = 100_000, 10_000, 1_000
 
 # Coordinates are kept in steps of 1e-4 degree: 11 m, well under the size of any settlement.
 STEPS_PER_DEGREE = 10_000
@@ -118,18 +116,7 @@ def settlements(cities, countries):
     capitals = find_capitals(cities, countries)
     for city in cities:
         population = city["population"]
-        if city["geonameid"] in capitals:
-            kind = "capital"
-        elif population >= CITY:
-            kind = "city"
-        elif population >= TOWN:
-            kind = "town"
-        elif population >= VILLAGE:
-            kind = "village"
-        elif population > 0:
-            kind = "hamlet"
-        else:
-            kind = "locality"
+        kind = "capital" if city["geonameid"] in capitals else kind_of(population)
         yield place(city["name"], city["countrycode"], city["latitude"], city["longitude"], population, kind)
 
 
@@ -223,13 +210,18 @@ def curve_steps(positions):
 
 def expected_kind(code):
     """Returns the kind of a settlement that is no capital, from the code of its population, which is rounded."""
-    if code == 0:
-        return KINDS.index("locality")
-    population = POPULATION_STEP ** (code - 1)
-    for kind, least in ("city", CITY), ("town", TOWN), ("village", VILLAGE):
-        if population >= least:
-            return KINDS.index(kind)
-    return KINDS.index("hamlet")
+    return KINDS.index(kind_of(POPULATION_STEP ** (code - 1) if code else 0))
+
+
+def kind_of(population):
+    """Returns the kind of a settlement that is no capital. A population of 0 is unknown."""
+    if population >= 100_000:
+        return "city"
+    if population >= 10_000:
+        return "town"
+    if population >= 1_000:
+        return "village"
+    return "hamlet" if population > 0 else "locality"
 
 
 def fold(name):

@@ -113,7 +113,7 @@ struct Network;
 /// A resource of which there is none.
 enum Ungranted {}
 
-/// What the names of these interfaces begin with.
+/// Prefixes of the names of the interfaces of which nothing is granted.
 const UNGRANTED: [&str; 4] = ["wasi:filesystem/", "wasi:sockets/", "wasi:cli/environment", "wasi:cli/terminal-"];
 /// Resources of `wasi:io`, which these interfaces use and do not define.
 const OF_IO: [&str; 4] = ["error", "input-stream", "output-stream", "pollable"];

@@ -71,7 +71,7 @@ impl Places {
 
     /// Unpacks and indexes the data in the binary.
     ///
-    /// Uses a processor for about 60 ms: call it once, off the worker threads.
+    /// Uses a processor for about 140 ms: call it once, off the worker threads.
     ///
     /// # Errors
     ///
