@@ -3,8 +3,8 @@
 //! The guest is built by a cargo of its own into `guest` of the target directory: a build script cannot wait for
 //! the lock that the cargo around it holds. `HERD_DEFAULT_GUEST` names a component to embed instead.
 //!
-//! With the feature `embedded-code` it compiles the guest for the target of the build, or for what `HERD_BUILD_CODE_TARGET` says, and packs
-//! component and code.
+//! With the feature `embedded-code` it compiles the guest for the target of the build, and packs component and code.
+//! `HERD_BUILD_CODE_TARGET` names another target for builds for its processor; commas separate several.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -41,14 +41,16 @@ fn main() {
 fn embed_code(guest: &Path) {
     println!("cargo::rerun-if-env-changed=HERD_BUILD_CODE_TARGET");
     println!("cargo::rerun-if-changed={}", guest.display());
-    let target = env::var("HERD_BUILD_CODE_TARGET").unwrap_or_else(|_| {
-        match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
-            // What every processor has since 2009, those of small hosts too, which often lack the next level.
-            Ok("x86_64") => "x86_64-linux+v2".into(),
-            arch => format!("{}-linux", arch.unwrap_or_default()),
-        }
-    });
-    let target = target.parse().unwrap_or_else(|error| fail(&format!("HERD_BUILD_CODE_TARGET: {error}")));
+    let processor = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let targets = env::var("HERD_BUILD_CODE_TARGET").unwrap_or_default();
+    let target = targets.split(',').find(|target| target.split('-').next() == Some(&processor));
+    let default = match processor.as_str() {
+        // What every processor has since 2009, those of small hosts too, which often lack the next level.
+        "x86_64" => "x86_64-linux+v2",
+        _ => &format!("{processor}-linux"),
+    };
+    let target =
+        target.unwrap_or(default).parse().unwrap_or_else(|error| fail(&format!("HERD_BUILD_CODE_TARGET: {error}")));
     let component = std::fs::read(guest).unwrap_or_else(|error| fail(&format!("{}: {error}", guest.display())));
     let code = herd_runtime::precompile(&component, &target, herd_runtime::Limits::default());
     let code = code.unwrap_or_else(|error| fail(&format!("{}: {error}", guest.display())));
