@@ -10,5 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 extern crate herd_mem as _;
 
 fn main() -> std::process::ExitCode {
+    // This allocator maps a region that is larger than all that a node has at rest.
+    #[cfg(target_env = "musl")]
+    herd_sys::leave_huge_pages_to_advice();
     herd_cli::main()
 }
