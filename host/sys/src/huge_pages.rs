@@ -1,16 +1,14 @@
-//! Huge pages of the process.
+//! Huge pages of the process, of Linux.
 //!
 //! An allocator maps large regions and uses them bit by bit. In huge pages such a region takes memory that nothing uses, and a record table asks
 //! for them where they pay. Owns nothing.
 
-#[cfg(target_os = "linux")]
 use std::io;
 
 /// Has the kernel back memory with huge pages only where the process asks for them, also on a host where it would do so everywhere. Before
 /// Linux 6.18 such a host can only be asked for none at all, and then has none for this process. If it refuses, the process takes more memory
-/// and nothing else changes. Linux only.
+/// and nothing else changes.
 pub fn leave_huge_pages_to_advice() {
-    #[cfg(target_os = "linux")]
     if std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|modes| is_everywhere(&modes)) {
         let _ =
             disable_huge_pages(PR_THP_DISABLE_EXCEPT_ADVISED).or_else(|_too_old| disable_huge_pages(WITHOUT_EXCEPTION));
@@ -18,12 +16,10 @@ pub fn leave_huge_pages_to_advice() {
 }
 
 /// Returns whether the kernel uses huge pages wherever it can, by the list of its modes, in which the one that is set has brackets.
-#[cfg(target_os = "linux")]
 fn is_everywhere(modes: &str) -> bool {
     modes.contains("[always]")
 }
 
-#[cfg(target_os = "linux")]
 fn disable_huge_pages(exception: libc::c_ulong) -> io::Result<()> {
     let (disabled, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
     // SAFETY: this call takes numbers alone, and changes nothing but the size of pages that the kernel provides from now on.
@@ -33,12 +29,10 @@ fn disable_huge_pages(exception: libc::c_ulong) -> io::Result<()> {
 }
 
 /// From `linux/prctl.h` of Linux 6.18; libc does not have it yet.
-#[cfg(target_os = "linux")]
 const PR_THP_DISABLE_EXCEPT_ADVISED: libc::c_ulong = 1 << 1;
-#[cfg(target_os = "linux")]
 const WITHOUT_EXCEPTION: libc::c_ulong = 0;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

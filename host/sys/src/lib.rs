@@ -18,6 +18,7 @@ mod held_directory;
 mod histogram;
 mod host_memory;
 mod host_port;
+#[cfg(target_os = "linux")]
 mod huge_pages;
 mod inherited_sockets;
 mod log_throttle;
@@ -47,6 +48,7 @@ pub use held_directory::HeldDirectory;
 pub use histogram::{Histogram, HistogramCounts};
 pub use host_memory::{HostMemory, file_bytes_max, memory_is_short};
 pub use host_port::{Host, HostError, HostPort, LookupError, Resolver};
+#[cfg(target_os = "linux")]
 pub use huge_pages::leave_huge_pages_to_advice;
 pub use inherited_sockets::{InheritedSocketError, InheritedSockets, PassedBy, socket_name, socket_name_elsewhere};
 pub use log_throttle::LogThrottle;
