@@ -168,6 +168,30 @@ fn writes_with_a_made_up_handle(handle: u32) -> TestGuest {
         .on_boom(&format!("(drop (call $call (i32.const {handle}) (i32.const 0) (i32.const 65536)))"))
 }
 
+/// The errors of files, as WASI has them.
+const FILE_ERRORS: &str = r#"(enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large"
+    "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size"
+    "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty"
+    "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek"
+    "text-file-busy" "cross-device")"#;
+
+/// A guest that asks whether the error of a stream with this handle, which it made up, is one of files.
+fn asks_about_a_made_up_error(handle: u32) -> TestGuest {
+    let imports = format!(
+        r#"
+        (import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))
+        (alias export $errors "error" (type $error))
+        (import "wasi:filesystem/types@0.2.0" (instance $types
+          (alias outer 1 $error (type $e)) (export "error" (type $named-error (eq $e)))
+          (type $codes {FILE_ERRORS})
+          (export "error-code" (type $named-code (eq $codes)))
+          (export "filesystem-error-code" (func (param "err" (borrow $named-error)) (result (option $named-code))))))
+        (alias export $types "filesystem-error-code" (func $called))"#
+    );
+    let arguments = format!("(i32.const {handle})");
+    Call { imports: &imports, parameters: "i32", arguments: &arguments, first: None }.expecting(0, 0)
+}
+
 /// A guest that imports this of an interface.
 fn imports(interface: &str, items: &str) -> TestGuest {
     TestGuest::new("imports").importing(&format!(r#"(import "{interface}" (instance {items}))"#), "")
@@ -222,6 +246,15 @@ fn environment_terminals_and_directories_are_empty() {
 fn method_of_what_is_not_granted_is_refused_at_its_handle() {
     for handle in [0, 1, 7] {
         let fault = boom(&writes_with_a_made_up_handle(handle)).unwrap_err();
+        assert!(fault.contains("handle"), "{fault}");
+    }
+}
+
+/// Goal: guests that read errors of streams for those of files load. Method: the handle is refused, so the types were accepted.
+#[test]
+fn error_of_a_stream_can_be_asked_for_one_of_files() {
+    for handle in [0, 1, 7] {
+        let fault = boom(&asks_about_a_made_up_error(handle)).unwrap_err();
         assert!(fault.contains("handle"), "{fault}");
     }
 }
