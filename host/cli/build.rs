@@ -20,7 +20,11 @@ fn main() {
         println!("cargo::rerun-if-changed={ROOT}/{input}");
     }
     let guest = match env::var_os("HERD_DEFAULT_GUEST") {
-        Some(path) => PathBuf::from(path),
+        Some(path) => {
+            println!("cargo::rerun-if-changed={}", Path::new(&path).display());
+            PathBuf::from(path)
+        }
+        // Not by its file, which is newer than the start of this script: the next build would run it again.
         None => build_guest(),
     };
     embed_transcripts();
@@ -40,7 +44,6 @@ fn main() {
 #[cfg(feature = "embedded-code")]
 fn embed_code(guest: &Path) {
     println!("cargo::rerun-if-env-changed=HERD_BUILD_CODE_TARGET");
-    println!("cargo::rerun-if-changed={}", guest.display());
     let processor = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     let default = match processor.as_str() {
         // What every processor has since 2009, those of small hosts too, which often lack the next level.
