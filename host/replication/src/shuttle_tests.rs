@@ -190,7 +190,9 @@ fn shuttle_keep_is_put_logged_and_queued_in_one_step() {
             let queued = queued.get(&b"kiwi"[..]).copied().unwrap_or_default();
             assert!(queued >= seen, "{seen} is in the table, and the queue has {queued}");
         }
-        workers.into_iter().for_each(|worker| drop(worker.join().unwrap()));
+        for worker in workers {
+            let _kept = worker.join().unwrap();
+        }
         assert_eq!(replica.table().highest(b"kiwi", |rank, _| rank.rank[0]), Some(4));
     });
 }
@@ -269,7 +271,9 @@ fn shuttle_claim_covers_only_what_was_sent() {
 fn shuttle_digest_counts_every_keep_before_its_request() {
     check(500, || {
         let replica = Arc::new(Replica::new(config(0), NoJournal));
-        (0..KEYS).for_each(|key| drop(keep(&replica, 0, &[b'k', key], 1, b"AT")));
+        for key in 0..KEYS {
+            let _kept = keep(&replica, 0, &[b'k', key], 1, b"AT");
+        }
         let run = |worker: usize| {
             let replica = Arc::clone(&replica);
             thread::spawn(move || {
@@ -287,7 +291,9 @@ fn shuttle_digest_counts_every_keep_before_its_request() {
         let counted = replica.table().digests().refresh(&**replica.table(), 0).root();
         let other = Arc::new(Replica::new(config(0), NoJournal));
         for shard in 0..replica.table().shards() {
-            replica.table().visit(shard, |report, _| drop(keep(&other, 0, report.key, report.rank[0], report.record)));
+            replica.table().visit(shard, |report, _| {
+                let _kept = keep(&other, 0, report.key, report.rank[0], report.record);
+            });
         }
         assert_eq!(counted, other.table().digests().refresh(&**other.table(), 0).root());
     });
@@ -368,7 +374,9 @@ fn shuttle_confirmation_waits_for_the_log_and_the_peer() {
                     }
                     confirmation
                 };
-                (0..4).for_each(|_| drop(check()));
+                for _ in 0..4 {
+                    let _checked = check();
+                }
                 move || (replica.confirmation(ticket), rank)
             })
         };
