@@ -202,10 +202,14 @@ fn add_target() {
     }
 }
 
-/// `guest` in the target directory, whatever that is: OUT_DIR is `target/PROFILE/build/PACKAGE/out`.
+/// `guest` in the target directory, whatever that is: OUT_DIR is `target/PROFILE/build/PACKAGE/out`, or that in the directory of a triple,
+/// for which the guest is the same.
 fn target_dir() -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    out.ancestors().nth(4).unwrap_or(Path::new("../../target")).join("guest")
+    let directory = out.ancestors().nth(4).unwrap_or(Path::new("../../target"));
+    let triple = env::var_os("TARGET").unwrap_or_default();
+    let of_triple = directory.file_name() == Some(&triple);
+    directory.parent().filter(|_| of_triple).unwrap_or(directory).join("guest")
 }
 
 fn fail(why: &str) -> ! {
