@@ -131,10 +131,11 @@ pub fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
 pub const WARM_UP_S: f64 = 0.3;
 /// Clients of a load: as many as change while a peer is stopped.
 pub const CLIENTS: u64 = 20_000;
+/// The rate, in reports/s, from which [`highest_rate`] begins.
+pub const LOWEST_RATE: f64 = 500.0;
 const PROBE: Duration = Duration::from_millis(1500);
 const P99_MS_MAX: f64 = 10.0;
 /// Share of the offered rate below which the herd does not keep up.
 const KEEPS_UP: f64 = 0.97;
-const LOWEST_RATE: f64 = 500.0;
 const RATE_MAX: f64 = 500_000.0;
 const HALVINGS: usize = 3;
