@@ -48,7 +48,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             Ok(other) => {
                 tell(reporter, build.name, size_mb(&other)?, rest_mib(&other), &starts_ms(&other));
                 for scenario in &SCENARIOS {
-                    let (ratio, _) = ratio(&full, &other, scenario, 1)?;
+                    let (ratio, _) = ratio(&full, &other, scenario, OTHERS_ROUNDS)?;
                     let what = format!("{}, {} against full", scenario.name, build.name);
                     reporter.tell(&what, ratio.text(2, ""));
                 }
@@ -166,5 +166,7 @@ fn starts_ms(program: &Path) -> Rounds {
 
 const STARTS: usize = 7;
 const SETTLED: Duration = Duration::from_secs(2);
+/// Turns of builds that no bar is about.
+const OTHERS_ROUNDS: usize = 9;
 /// Seconds of each load.
 const WINDOW_S: f64 = 1.0;
