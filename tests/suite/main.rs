@@ -26,6 +26,8 @@ mod guest_tests;
 mod herd_swaps;
 mod limits;
 mod logs;
+#[cfg(all(target_env = "gnu", target_pointer_width = "64"))]
+mod malloc_arenas;
 mod metrics;
 mod new_projects;
 mod opentelemetry;

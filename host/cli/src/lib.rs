@@ -369,6 +369,8 @@ enum Command {
 
 /// Runs the command that the arguments of this process name, and returns its exit code.
 pub fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    herd_sys::limit_malloc_arenas();
     let cli = match Cli::of_process() {
         Ok(cli) => cli,
         Err(error) => return print_command_line_error(&error),

@@ -22,6 +22,8 @@ mod host_port;
 mod huge_pages;
 mod inherited_sockets;
 mod log_throttle;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod malloc_arenas;
 mod passed_sockets;
 mod per_worker;
 mod private_directory;
@@ -52,6 +54,8 @@ pub use host_port::{Host, HostError, HostPort, LookupError, Resolver};
 pub use huge_pages::leave_huge_pages_to_advice;
 pub use inherited_sockets::{InheritedSocketError, InheritedSockets, PassedBy, socket_name, socket_name_elsewhere};
 pub use log_throttle::LogThrottle;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub use malloc_arenas::limit_malloc_arenas;
 pub use passed_sockets::PassedSockets;
 pub use per_worker::PerWorker;
 pub use private_directory::create_private_directory;
