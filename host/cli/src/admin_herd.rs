@@ -13,7 +13,7 @@ use herd_config::HerdConfig;
 use herd_identity::{Clock, Credentials, Identity, Role, operator_path};
 use herd_sys::state_directory;
 
-use super::context::ContextName;
+use super::contexts::ContextName;
 
 /// Configuration of a herd, and how this command may reach its nodes.
 #[derive(Debug)]

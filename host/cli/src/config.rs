@@ -13,9 +13,9 @@ use herd_sdk::native::MemoryRecords;
 use herd_sys::clock::unix_now;
 use herd_upstreams::Upstreams;
 
-use super::Common;
 use super::built_in_guest::keep_built_in;
 use super::config_example::{self, ExampleArgs};
+use super::global_options::GlobalOptions;
 use super::guest_file::{BroughtGuest, read_brought_guest};
 use super::numbers::counted;
 use crate::default_guest;
@@ -40,20 +40,21 @@ enum ConfigCommand {
 /// # Errors
 ///
 /// A node would not start: a secret is missing, or the guest does not load or refuses its settings.
-pub(super) fn config(common: &Common, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn config(options: &GlobalOptions, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         None => {
-            let config = common.config()?;
+            let config = options.config()?;
             check(&config)?;
             say_on!("{}", toml::to_string_pretty(&config.resolved())?);
         }
         Some(ConfigCommand::Check) => {
-            let config = common.config()?;
+            let config = options.config()?;
             check(&config)?;
             let names = config.node_names();
             let links: usize = names.iter().map(|name| config.neighbours(name).len()).sum();
             let (nodes, links) = (counted(names.len(), "node"), counted(links / 2, "link"));
-            let file = common.used_config_file()?.map_or("the configuration".into(), |file| file.display().to_string());
+            let file =
+                options.used_config_file()?.map_or("the configuration".into(), |file| file.display().to_string());
             say!("{file} is good: herd {}, {nodes} ({}), {links}", config.herd.escape_debug(), names.join(", "));
         }
         Some(ConfigCommand::Example(args)) => config_example::print(args)?,

@@ -39,6 +39,7 @@ mod config;
 mod config_example;
 mod configured_herd;
 mod context;
+mod contexts;
 mod convergence;
 mod default_guest;
 mod doctor;
@@ -48,6 +49,7 @@ mod explain;
 mod feed;
 mod forget;
 mod format;
+mod global_options;
 mod guest_file;
 mod guest_place;
 mod help;
@@ -113,17 +115,11 @@ mod upgrade_orders;
 mod version;
 mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
-use herd_config::{ConfigError, HerdConfig, Sources, load};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use self::admin_herd::AdminHerd;
-use self::configured_herd::ConfiguredHerd;
-use self::context::{Chosen, Context, ContextName, FollowsCurrent, NamedHerd, choose};
+use self::global_options::GlobalOptions;
 
 pub use self::default_guest::{default_guest, default_guest_code};
 
@@ -140,44 +136,9 @@ pub static TRANSCRIPTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/t
 #[command(name = "herd", version, about = ABOUT, long_about = None, after_help = FIRST_STEPS, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
-    common: Common,
+    options: GlobalOptions,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Arguments of every command.
-#[derive(Clone, Debug, Args)]
-struct Common {
-    /// Configuration file of the herd. Default: the five-node herd on 127.0.0.1.
-    // Not the default parser, which refuses an empty path: scripts unset a variable by making it empty.
-    #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    config: Option<PathBuf>,
-    /// Set a key of the configuration, such as sessions.idle_s=60. Repeatable.
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Log level (error, warn, info, debug or trace) or filter, such as info,guest=debug.
-    #[arg(long, global = true, env = "HERD_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
-    /// Log in JSON, one object per line.
-    #[arg(long, global = true)]
-    log_json: bool,
-    /// Certificate of an operator, as `herd certs issue --operator NAME` makes it: reach all nodes over their link ports with it. Default:
-    /// the installed one (`herd certs install`), for nodes without an admin socket here.
-    #[arg(long, global = true, env = "HERD_IDENTITY", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    identity: Option<PathBuf>,
-    /// Context to use: a name for a herd, made by `herd context add`. Default: the current context, for commands that do not start nodes.
-    #[arg(long, global = true, env = "HERD_CONTEXT", value_name = "NAME")]
-    context: Option<String>,
-    #[arg(skip)]
-    sources: OptionSources,
-}
-
-/// Where the options that name a herd are from: the command line beats the environment.
-#[derive(Clone, Copy, Debug, Default)]
-struct OptionSources {
-    config: Option<ValueSource>,
-    context: Option<ValueSource>,
-    identity: Option<ValueSource>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -414,35 +375,35 @@ fn print_json_error(error: &str) {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let log = logging::start(&cli.common.log, cli.common.log_json)?;
-    let common = &cli.common;
+    let log = logging::start(&cli.options.log, cli.options.log_json)?;
+    let options = &cli.options;
     match cli.command {
-        Command::Up(args) => up::up(&common.config_to_start()?, &args, log),
-        Command::Run(args) => run::run(&common.config_to_start()?, &args, log),
-        Command::Send(args) => send::send(&common.config()?, args),
+        Command::Up(args) => up::up(&options.config_to_start()?, &args, log),
+        Command::Run(args) => run::run(&options.config_to_start()?, &args, log),
+        Command::Send(args) => send::send(&options.config()?, args),
         #[cfg(feature = "tools")]
-        Command::Feed(args) => feed::feed(&common.config()?, args),
-        Command::Status(args) => status::status(&common.herd()?, &args),
-        Command::Top(args) => top::top(&common.herd()?, &args),
-        Command::Swap(args) => swap::swap(&common.herd()?, &args),
-        Command::Rollback(args) => rollback::rollback(&common.herd()?, &args),
-        Command::Canary(args) => canary::canary(&common.herd()?, &args),
-        Command::Shadow(args) => shadow::shadow(&common.herd()?, &args),
-        Command::Forget(args) => forget::forget(&common.herd()?, &args),
-        Command::Records(args) => records::records(&common.herd()?, &args),
-        Command::Trace(args) => trace::trace(&common.herd()?, &args),
-        Command::Log(args) => log::log(&common.herd()?, &args),
-        Command::Backup(args) => backup::backup(&common.herd()?, &args),
-        Command::Restore(args) => backup::restore(&common.herd()?, &args),
-        Command::Repair(args) => repair::repair(&common.herd()?, &args),
-        Command::Audit(args) => audit::audit(&common.config()?, &args),
-        Command::Token(args) => token::token(&common.config()?, &args),
-        Command::Upgrade(args) => upgrade::upgrade(&common.herd()?, &args),
-        Command::Certs(args) => certs::certs(common, &args),
-        Command::Doctor(args) => doctor::doctor(&common.configured()?, &args),
+        Command::Feed(args) => feed::feed(&options.config()?, args),
+        Command::Status(args) => status::status(&options.herd()?, &args),
+        Command::Top(args) => top::top(&options.herd()?, &args),
+        Command::Swap(args) => swap::swap(&options.herd()?, &args),
+        Command::Rollback(args) => rollback::rollback(&options.herd()?, &args),
+        Command::Canary(args) => canary::canary(&options.herd()?, &args),
+        Command::Shadow(args) => shadow::shadow(&options.herd()?, &args),
+        Command::Forget(args) => forget::forget(&options.herd()?, &args),
+        Command::Records(args) => records::records(&options.herd()?, &args),
+        Command::Trace(args) => trace::trace(&options.herd()?, &args),
+        Command::Log(args) => log::log(&options.herd()?, &args),
+        Command::Backup(args) => backup::backup(&options.herd()?, &args),
+        Command::Restore(args) => backup::restore(&options.herd()?, &args),
+        Command::Repair(args) => repair::repair(&options.herd()?, &args),
+        Command::Audit(args) => audit::audit(&options.config()?, &args),
+        Command::Token(args) => token::token(&options.config()?, &args),
+        Command::Upgrade(args) => upgrade::upgrade(&options.herd()?, &args),
+        Command::Certs(args) => certs::certs(options, &args),
+        Command::Doctor(args) => doctor::doctor(&options.configured()?, &args),
         #[cfg(feature = "tools")]
         Command::New(args) => new::new(&args),
-        Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
+        Command::Inspect(args) => inspect::inspect(&options.herd()?, &args),
         #[cfg(feature = "tools")]
         Command::Keygen(args) => keygen::keygen(&args),
         #[cfg(feature = "tools")]
@@ -452,17 +413,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "tools")]
         Command::Compile(args) => compile::compile(&args),
         #[cfg(feature = "tools")]
-        Command::Test(args) => test::test(&common.config()?, &args),
+        Command::Test(args) => test::test(&options.config()?, &args),
         #[cfg(feature = "tools")]
-        Command::Replay(args) => replay::replay(&common.config()?, &args),
+        Command::Replay(args) => replay::replay(&options.config()?, &args),
         #[cfg(feature = "tools")]
-        Command::Record(args) => record::record(&common.config()?, &args),
+        Command::Record(args) => record::record(&options.config()?, &args),
         #[cfg(feature = "tools")]
-        Command::Sim(args) => sim::sim(&common.config()?, &args),
+        Command::Sim(args) => sim::sim(&options.config()?, &args),
         #[cfg(feature = "tools")]
-        Command::Bench(args) => bench::bench(&common.config()?, &args),
-        Command::Config(args) => config::config(common, &args),
-        Command::Context(args) => context::context(common, &args),
+        Command::Bench(args) => bench::bench(&options.config()?, &args),
+        Command::Config(args) => config::config(options, &args),
+        Command::Context(args) => context::context(options, &args),
         Command::Version(args) => Ok(version::version(&args)),
         #[cfg(feature = "tools")]
         Command::Completions(args) => Ok(completions::completions(&args)),
@@ -478,115 +439,8 @@ impl Cli {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        cli.common.sources = OptionSources::of(&matches);
+        cli.options.set_sources(&matches);
         Ok(cli)
-    }
-}
-
-impl OptionSources {
-    fn of(matches: &ArgMatches) -> Self {
-        let [config, context, identity] = ["config", "context", "identity"].map(|option| matches.value_source(option));
-        Self { config, context, identity }
-    }
-}
-
-impl Common {
-    /// Loads the configuration for a command that administers nodes.
-    fn herd(&self) -> anyhow::Result<AdminHerd> {
-        let chosen = self.chosen()?;
-        let config = self.load(chosen.as_ref().map(|chosen| &chosen.context))?;
-        let identity = self.identity_of(chosen.as_ref());
-        Ok(AdminHerd::new(config, identity).in_context(chosen.map(|chosen| chosen.name)))
-    }
-
-    /// Returns the file of the configuration, if an option or the environment names one.
-    fn config_file(&self) -> Option<PathBuf> {
-        self.config.clone().filter(|file| !file.as_os_str().is_empty())
-    }
-
-    /// Returns the file of the certificate of an operator, if an option or the environment names one.
-    fn identity_file(&self) -> Option<PathBuf> {
-        self.identity.clone().filter(|file| !file.as_os_str().is_empty())
-    }
-
-    /// Returns the file of the configuration that a command uses, if there is one.
-    fn used_config_file(&self) -> anyhow::Result<Option<PathBuf>> {
-        Ok(match self.chosen()? {
-            Some(chosen) => chosen.context.config,
-            None => self.config_file(),
-        })
-    }
-
-    /// Returns the certificate of an operator: what is typed beats a context, and that the environment.
-    fn identity_of(&self, chosen: Option<&Chosen>) -> Option<PathBuf> {
-        let of_context = || chosen.and_then(|chosen| chosen.context.identity.clone());
-        match self.sources.identity {
-            Some(ValueSource::CommandLine) => self.identity_file(),
-            _ => of_context().or_else(|| self.identity_file()),
-        }
-    }
-
-    /// Returns these arguments with another file of the configuration.
-    fn with_config_file(&self, file: PathBuf) -> Self {
-        let sources = OptionSources { config: Some(ValueSource::CommandLine), context: None, ..self.sources };
-        Self { config: Some(file), context: None, sources, ..self.clone() }
-    }
-
-    /// Loads the configuration for a command that says what to type next.
-    fn configured(&self) -> anyhow::Result<ConfiguredHerd> {
-        Ok(ConfiguredHerd::new(self.config()?, self.used_config_file()?))
-    }
-
-    /// Loads the configuration from the file, the environment and `--set`.
-    fn config(&self) -> anyhow::Result<HerdConfig> {
-        Ok(self.load(self.chosen()?.as_ref().map(|chosen| &chosen.context))?)
-    }
-
-    /// Loads the configuration for a command that starts nodes, which does so for the current context only if that is named.
-    fn config_to_start(&self) -> anyhow::Result<HerdConfig> {
-        let chosen = self.choice(FollowsCurrent::No)?;
-        Ok(self.load(chosen.as_ref().map(|chosen| &chosen.context))?)
-    }
-
-    /// Loads the configuration of a context.
-    fn config_of(&self, context: &Context) -> Result<HerdConfig, ConfigError> {
-        self.load(Some(context))
-    }
-
-    /// Returns whether an option or the environment names a context.
-    fn has_context(&self) -> bool {
-        self.context.as_ref().is_some_and(|name| !name.is_empty())
-    }
-
-    /// Returns the context that a command uses which starts no node.
-    fn chosen(&self) -> anyhow::Result<Option<Chosen>> {
-        self.choice(FollowsCurrent::Yes)
-    }
-
-    fn choice(&self, follows_current: FollowsCurrent) -> anyhow::Result<Option<Chosen>> {
-        let name = self.context.as_ref().filter(|name| !name.is_empty());
-        let name = name.map(|name| ContextName::try_from(name.clone()).map_err(anyhow::Error::msg)).transpose()?;
-        choose(NamedHerd {
-            config: self.sources.config.filter(|_| self.config_file().is_some()),
-            context: name.as_ref().zip(self.sources.context),
-            follows_current,
-        })
-    }
-
-    fn load(&self, context: Option<&Context>) -> Result<HerdConfig, ConfigError> {
-        let variables = std::env::vars_os();
-        let mut environment: Vec<(String, String)> =
-            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-        if let Some(directory) = context.and_then(|context| context.state_dir.as_ref()) {
-            // Weaker than the environment, and stronger than the file.
-            let value = toml::Value::String(directory.to_string_lossy().into_owned()).to_string();
-            environment.insert(0, ("HERD__STATE_DIR".into(), value));
-        }
-        let file = match context {
-            Some(context) => context.config.clone(),
-            None => self.config_file(),
-        };
-        load(&Sources { file, environment, set: self.set.clone() })
     }
 }
 

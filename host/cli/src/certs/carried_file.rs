@@ -9,8 +9,8 @@ use anyhow::{Context, bail};
 use herd_identity::carried_configuration;
 use herd_sys::create_atomically;
 
-use super::super::Common;
 use super::super::configured_herd::ConfiguredHerd;
+use super::super::global_options::GlobalOptions;
 use super::super::shell_word::shell_word;
 
 /// Loads the configuration of this host, and writes it first if the host has none and the file carries one: to the file of `--config`, or to
@@ -19,20 +19,20 @@ use super::super::shell_word::shell_word;
 /// # Errors
 ///
 /// No usable configuration is to be found, or `herd.toml` is another one. Nothing is left that was not there before.
-pub(super) fn configuration(common: &Common, path: &Path, content: &[u8]) -> anyhow::Result<Carried> {
+pub(super) fn configuration(options: &GlobalOptions, path: &Path, content: &[u8]) -> anyhow::Result<Carried> {
     let carried = carried_configuration(content).with_context(|| path.display().to_string())?;
-    let Some(carried) = carried else { return Ok(Carried { config: common.configured()?, new: None }) };
-    let target = common.config_file().unwrap_or_else(|| PathBuf::from(FILE));
+    let Some(carried) = carried else { return Ok(Carried { config: options.configured()?, new: None }) };
+    let target = options.config_file().unwrap_or_else(|| PathBuf::from(FILE));
     let new = write_new(&target, &carried).with_context(|| target.display().to_string())?;
     let there = fs::read(&target).with_context(|| target.display().to_string())?;
-    if there != carried && common.config_file().is_none() {
+    if there != carried && options.config_file().is_none() {
         let (file, name) = (target.display(), shell_word(&path.to_string_lossy()));
         bail!(
             "{file} is not the configuration in {}; to keep it: herd certs install {name} --config {file}; to take that one, remove {file} first",
             path.display()
         );
     }
-    let loaded = common.with_config_file(target.clone()).configured();
+    let loaded = options.with_config_file(target.clone()).configured();
     let config = loaded.with_context(|| format!("the configuration in {}", path.display()))?;
     if let Some(new) = &new {
         say!("configuration of the herd");

@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use herd_identity::{CREDENTIALS_BYTES_MAX, Credentials, IdentityStatus, PeerError, Role, TrustBundle, TrustError};
 
-use super::super::Common;
 use super::super::configured_herd::ConfiguredHerd;
+use super::super::global_options::GlobalOptions;
 use super::bounded_read;
 use super::carried_file;
 use super::identity_files::{IdentityFiles, has_root, read_member, share_root, typed, whole_now};
@@ -26,10 +26,10 @@ pub(super) struct InstallArgs {
 }
 
 /// Installs a file.
-pub(super) fn install(common: &Common, args: &InstallArgs) -> anyhow::Result<()> {
+pub(super) fn install(options: &GlobalOptions, args: &InstallArgs) -> anyhow::Result<()> {
     let path = &args.file;
     let content = bounded_read::read(path, CREDENTIALS_BYTES_MAX)?;
-    let carried = carried_file::configuration(common, path, &content)?;
+    let carried = carried_file::configuration(options, path, &content)?;
     let config = &carried.config;
     let files = IdentityFiles::of(config, None)?;
     match TrustBundle::parse(&content) {

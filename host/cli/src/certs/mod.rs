@@ -22,7 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{Common, shell_word};
+use super::global_options::GlobalOptions;
+use super::shell_word;
 
 /// Arguments of `herd certs`.
 #[derive(Debug, Args)]
@@ -72,8 +73,8 @@ enum CertsCommand {
 }
 
 /// Performs one operation on files of the herd.
-pub(super) fn certs(common: &Common, args: &CertsArgs) -> anyhow::Result<ExitCode> {
-    let config = || common.configured();
+pub(super) fn certs(options: &GlobalOptions, args: &CertsArgs) -> anyhow::Result<ExitCode> {
+    let config = || options.configured();
     match &args.command {
         CertsCommand::Init(args) => init::init(&config()?, args),
         CertsCommand::Issue(args) => issue::issue(&config()?, args),
@@ -83,7 +84,7 @@ pub(super) fn certs(common: &Common, args: &CertsArgs) -> anyhow::Result<ExitCod
         CertsCommand::Retire(args) => roll::retire(&config()?, args),
         CertsCommand::Show(args) => return show::show(&config()?, args),
         // Its file may carry the configuration, which the other commands find here.
-        CertsCommand::Install(args) => install::install(common, args),
+        CertsCommand::Install(args) => install::install(options, args),
     }
     .map(|()| ExitCode::SUCCESS)
 }

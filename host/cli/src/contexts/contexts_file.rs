@@ -32,20 +32,20 @@ pub(crate) struct Context {
 /// Contexts by name, as the file has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Contexts {
+pub(crate) struct Contexts {
     /// Context of commands that are not told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) current: Option<ContextName>,
+    pub(crate) current: Option<ContextName>,
     /// All of them.
     #[serde(rename = "contexts")]
-    pub(super) named: BTreeMap<ContextName, Context>,
+    pub(crate) named: BTreeMap<ContextName, Context>,
 }
 
 /// The file and what is in it.
 #[derive(Debug)]
-pub(super) struct ContextsFile {
+pub(crate) struct ContextsFile {
     path: PathBuf,
-    pub(super) contexts: Contexts,
+    pub(crate) contexts: Contexts,
 }
 
 impl Context {
@@ -61,7 +61,7 @@ impl ContextsFile {
     /// # Errors
     ///
     /// It cannot be read, is not a file of contexts, or others can write it.
-    pub(super) fn open() -> anyhow::Result<Self> {
+    pub(crate) fn open() -> anyhow::Result<Self> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
         // A user without a home, such as that of a service, has no contexts.
@@ -98,7 +98,7 @@ impl ContextsFile {
     /// # Errors
     ///
     /// It cannot be written, or would have too many contexts. It has its old content.
-    pub(super) fn write(&self) -> anyhow::Result<()> {
+    pub(crate) fn write(&self) -> anyhow::Result<()> {
         let Some(directory) = self.path.parent() else {
             bail!("no home directory; set XDG_CONFIG_HOME in the environment");
         };

@@ -1,11 +1,4 @@
-//! `herd context`: names for herds, so that commands find one without its files on the command line.
-//!
-//! A context says what the options say: the configuration, the certificate of an operator, and the state directory. `choice` decides which
-//! one a command uses, `contexts_file` keeps them.
-
-mod choice;
-mod contexts_file;
-mod name;
+//! `herd context`: adds, lists, chooses, shows and removes contexts.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,15 +8,10 @@ use clap::{Args, Subcommand, ValueHint};
 use herd_config::suggestion;
 use serde_json::json;
 
-use super::Common;
+use super::contexts::{Chosen, Context, ContextName, ContextsFile, Origin};
+use super::global_options::GlobalOptions;
 use super::numbers::counted;
 use super::table::Table;
-
-pub(super) use self::choice::{Chosen, FollowsCurrent, NamedHerd, Origin, choose};
-pub(super) use self::contexts_file::Context;
-pub(super) use self::name::ContextName;
-
-use self::contexts_file::ContextsFile;
 
 /// Arguments of `herd context`.
 #[derive(Debug, Args)]
@@ -88,10 +76,10 @@ struct UseArgs {
 }
 
 /// Runs a command about contexts.
-pub(super) fn context(common: &Common, args: &ContextArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn context(options: &GlobalOptions, args: &ContextArgs) -> anyhow::Result<ExitCode> {
     let mut file = ContextsFile::open()?;
     match &args.command {
-        ContextCommand::Add(args) => add(common, &mut file, args)?,
+        ContextCommand::Add(args) => add(options, &mut file, args)?,
         ContextCommand::List { json } => list(&file, *json),
         ContextCommand::Use(UseArgs { name, .. }) => {
             if let Some(name) = name {
@@ -100,7 +88,7 @@ pub(super) fn context(common: &Common, args: &ContextArgs) -> anyhow::Result<Exi
             file.contexts.current.clone_from(name);
             file.write()?;
         }
-        ContextCommand::Show { name, json } => show(common, &file, name.as_ref(), *json)?,
+        ContextCommand::Show { name, json } => show(options, &file, name.as_ref(), *json)?,
         ContextCommand::Remove { name } => {
             known(&file, name)?;
             file.contexts.named.remove(name);
@@ -113,9 +101,9 @@ pub(super) fn context(common: &Common, args: &ContextArgs) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn add(common: &Common, file: &mut ContextsFile, args: &AddArgs) -> anyhow::Result<()> {
+fn add(options: &GlobalOptions, file: &mut ContextsFile, args: &AddArgs) -> anyhow::Result<()> {
     let AddArgs { name, state_dir, replace, make_current } = args;
-    if common.has_context() {
+    if options.has_context() {
         bail!("--context names a context to use; a new one is made of --config and --identity");
     }
     if file.contexts.named.contains_key(name) && !replace {
@@ -123,12 +111,12 @@ fn add(common: &Common, file: &mut ContextsFile, args: &AddArgs) -> anyhow::Resu
     }
     let absolute = |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
     let context = Context {
-        config: common.config_file().as_deref().map(absolute).transpose()?,
-        identity: common.identity_file().as_deref().map(absolute).transpose()?,
+        config: options.config_file().as_deref().map(absolute).transpose()?,
+        identity: options.identity_file().as_deref().map(absolute).transpose()?,
         state_dir: state_dir.as_deref().map(absolute).transpose()?,
     };
     // A name for a herd that no command could find would be of no use.
-    let config = common.config_of(&context)?;
+    let config = options.config_of(&context)?;
     if let Some(identity) = &context.identity {
         identity.metadata().with_context(|| identity.display().to_string())?;
     }
@@ -160,17 +148,17 @@ fn list(file: &ContextsFile, json: bool) {
     say_on!("{table}");
 }
 
-fn show(common: &Common, file: &ContextsFile, name: Option<&ContextName>, json: bool) -> anyhow::Result<()> {
+fn show(options: &GlobalOptions, file: &ContextsFile, name: Option<&ContextName>, json: bool) -> anyhow::Result<()> {
     let (name, origin) = match name {
         Some(name) => (name.clone(), None),
-        None => match common.chosen()? {
+        None => match options.chosen()? {
             Some(Chosen { name, origin, .. }) => (name, Some(origin)),
             None if json => {
                 say!("{}", json!({ "context": null }));
                 return Ok(());
             }
             None => {
-                let found = common
+                let found = options
                     .config_file()
                     .map_or("the five-node herd on 127.0.0.1".into(), |file| file.display().to_string());
                 say!("no context is in use; the configuration is {found}");
@@ -190,7 +178,7 @@ fn show(common: &Common, file: &ContextsFile, name: Option<&ContextName>, json: 
             say!("  {what:<16} {}", path.display());
         }
     }
-    let config = common.config_of(context)?;
+    let config = options.config_of(context)?;
     say!("  herd             {}: {}", config.herd.escape_debug(), config.node_names().join(", "));
     Ok(())
 }
