@@ -1,15 +1,16 @@
 //! Builds the guests that the tests serve and generates `Fixture`, an enum with a variant for each file in `guests/examples`.
 //!
-//! A match over `Fixture` does not compile until a new fixture is handled. The guests are built by a cargo of their own, as in
-//! `host/cli/build.rs`.
+//! A match over `Fixture` does not compile until a new fixture is handled.
 
 use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, exit};
 
-const TARGET: &str = "wasm32-wasip2";
+#[path = "../host/cli/build/guest.rs"]
+mod guest;
+
+use self::guest::fail;
 
 /// Working guests, each with the environment variable that holds the path of its component.
 const GUESTS: [(&str, &str); 4] = [
@@ -38,34 +39,11 @@ fn main() {
 /// Each package by itself, as a user builds it: the features of dependencies are those that all packages of a build ask for, so built
 /// together with others the default guest would have another digest than the one that the program embeds, in the same file.
 fn build_guests() -> PathBuf {
-    let target_dir = target_dir();
-    build(&target_dir, &["--lib", "--examples", "--package", "herd-test-guests"]);
+    let workspace = Path::new("..");
     for package in ["herd-guest", "herd-example-hello", "herd-example-watch", "herd-example-resp"] {
-        build(&target_dir, &["--package", package]);
+        guest::build(workspace, &["--package", package]);
     }
-    target_dir.join(TARGET).join("guest")
-}
-
-fn build(target_dir: &Path, selection: &[&str]) {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .arg("build")
-        .args(selection)
-        .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
-        .arg(target_dir)
-        .current_dir("..");
-    // The environment of the outer cargo configures the build for the host and must not reach the guests.
-    for (name, _) in env::vars() {
-        let for_host = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
-        if for_host || FOR_HOST.contains(&&*name) {
-            cargo.env_remove(name);
-        }
-    }
-    match cargo.status() {
-        Ok(status) if status.success() => {}
-        Ok(_) => fail(&format!("the guests do not build; is the target installed? Run: rustup target add {TARGET}")),
-        Err(error) => fail(&format!("cannot run cargo for the guests: {error}")),
-    }
+    guest::build(workspace, &["--lib", "--examples", "--package", "herd-test-guests"])
 }
 
 /// Generates the source of the enum.
@@ -112,26 +90,3 @@ fn first_line(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().next().unwrap_or_default().trim_start_matches("//!").trim().to_string()
 }
-
-/// Directory `guest` in the target directory, found from `OUT_DIR`, which is `target/PROFILE/build/PACKAGE/out`. Separate, because
-/// the outer cargo holds the lock of its own directory.
-fn target_dir() -> PathBuf {
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    out.ancestors().nth(4).unwrap_or(Path::new("../target")).join("guest")
-}
-
-fn fail(why: &str) -> ! {
-    println!("cargo::error={why}");
-    exit(1)
-}
-
-const FOR_HOST: [&str; 8] = [
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_TARGET_DIR",
-    "CLIPPY_ARGS",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_WRAPPER",
-    "RUSTFLAGS",
-    "TARGET",
-    "LLVM_PROFILE_FILE",
-];

@@ -1,7 +1,7 @@
 //! `herd new`: a project for a guest, from a template that is built into this binary.
 //!
 //! Owns the names of projects and the commands that it prints. The files are those of `templates/`, with copies of the contract and of the
-//! sdk of the language (`build.rs`). It reads and writes nothing outside the new folder.
+//! sdk of the language (`build/files.rs`). It reads and writes nothing outside the new folder.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
