@@ -58,7 +58,7 @@ fn add_target() {
 /// for which the guest is the same.
 fn target_dir() -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let directory = out.ancestors().nth(4).unwrap_or(Path::new("../../target"));
+    let Some(directory) = out.ancestors().nth(4) else { fail("OUT_DIR is not in a target directory of cargo") };
     let triple = env::var_os("TARGET").unwrap_or_default();
     let of_triple = directory.file_name() == Some(&triple);
     directory.parent().filter(|_| of_triple).unwrap_or(directory).join("guest")
