@@ -529,6 +529,8 @@ impl Herd {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HERD_")) {
             command.env_remove(name);
         }
+        // A node as it comes, whatever the shell of whoever runs this has.
+        command.env_remove("MALLOC_ARENA_MAX");
         // The admin sockets are in the directory of the herd, and go with it.
         command.env_remove("XDG_RUNTIME_DIR").env_remove("RUNTIME_DIRECTORY");
         command.env("HERD_GOOGLE_KEY", Places::SECRET).env("HERD_LOG", "info,guest=debug");
